@@ -1,0 +1,1 @@
+//! Every numeric bound of the server, named, with its unit and its reason. One file per area.

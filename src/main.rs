@@ -1,0 +1,3 @@
+//! The `housekey` program.
+
+fn main() {}
