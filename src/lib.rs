@@ -6,6 +6,8 @@ pub mod clock;
 pub mod entropy;
 pub mod limits;
 
+pub mod syntax;
+
 #[cfg(test)]
-#[expect(dead_code, reason = "vectors are read by the layers above")]
+#[expect(dead_code, reason = "the layers above read vectors as JSON")]
 mod interop;

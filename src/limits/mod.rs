@@ -1,1 +1,2 @@
 //! Every numeric bound of the server, named, with its unit and its reason. One file per area.
+pub mod syntax;
