@@ -8,6 +8,7 @@ pub mod limits;
 
 pub mod syntax;
 
+pub mod ipld;
+
 #[cfg(test)]
-#[expect(dead_code, reason = "the layers above read vectors as JSON")]
 mod interop;

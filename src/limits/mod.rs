@@ -1,2 +1,3 @@
 //! Every numeric bound of the server, named, with its unit and its reason. One file per area.
+pub mod ipld;
 pub mod syntax;
