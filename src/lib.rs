@@ -8,7 +8,10 @@ pub mod limits;
 
 pub mod syntax;
 
+pub mod crypto;
 pub mod ipld;
+
+pub mod plc;
 
 #[cfg(test)]
 mod interop;

@@ -1,3 +1,5 @@
 //! Every numeric bound of the server, named, with its unit and its reason. One file per area.
+pub mod accounts;
 pub mod ipld;
+pub mod plc;
 pub mod syntax;
