@@ -11,7 +11,10 @@ pub mod syntax;
 pub mod crypto;
 pub mod ipld;
 
+pub mod event;
 pub mod plc;
+
+pub mod repo;
 
 #[cfg(test)]
 mod interop;

@@ -2,4 +2,5 @@
 pub mod accounts;
 pub mod ipld;
 pub mod plc;
+pub mod repo;
 pub mod syntax;
