@@ -16,5 +16,9 @@ pub mod plc;
 
 pub mod repo;
 
+pub mod tasks;
+
+pub mod store;
+
 #[cfg(test)]
 mod interop;

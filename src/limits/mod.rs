@@ -3,4 +3,5 @@ pub mod accounts;
 pub mod ipld;
 pub mod plc;
 pub mod repo;
+pub mod store;
 pub mod syntax;

@@ -1,0 +1,168 @@
+//! The file and its schema: directory, lock, pragmas, migrations.
+
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+};
+
+use rusqlite::Connection;
+use rusqlite_migration::{M, Migrations};
+
+use super::{Durability, OpenError, StoreError, sql::failed};
+use crate::limits::store::{BUSY_TIMEOUT, STATEMENT_CACHE, WAL_FILE_BYTES, WRITER_CACHE_KIB};
+
+/// The migrations in order; they only go forward, and one that was released never changes.
+const MIGRATIONS: [M<'_>; 1] = [M::up(include_str!("migrations/0001_initial.sql"))];
+
+/// Makes the directory, refuses file systems that cannot be trusted, and takes the lock, which the returned file holds.
+pub(super) fn claim(dir: &Path) -> Result<File, OpenError> {
+    fs::create_dir_all(dir).map_err(|cause| cannot(dir, &cause))?;
+    if let Some(kind) = network_file_system(dir) {
+        return Err(OpenError::NetworkFileSystem { dir: dir.to_owned(), kind });
+    }
+    let path = dir.join("housekey.lock");
+    let lock =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(|cause| cannot(&path, &cause))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.to_owned())),
+        Err(TryLockError::Error(cause)) => Err(cannot(&path, &cause)),
+    }
+}
+
+/// The database file of a data directory.
+pub(super) fn database_path(dir: &Path) -> PathBuf {
+    dir.join("housekey.sqlite")
+}
+
+/// Opens the write connection and brings the schema up to date.
+pub(super) fn open_writer(path: &Path, durability: Durability) -> Result<Connection, OpenError> {
+    let refused = |cause: String| OpenError::Database { path: path.to_owned(), cause };
+    let mut connection = open_read_write(path, durability).map_err(|cause| refused(cause.to_string()))?;
+    let found: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|cause| refused(cause.to_string()))?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if found > known {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known });
+    }
+    Migrations::from_slice(&MIGRATIONS).to_latest(&mut connection).map_err(|cause| refused(cause.to_string()))?;
+    Ok(connection)
+}
+
+/// A connection that may write: the writer's and the checkpointer's.
+pub(super) fn open_read_write(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::Process => "OFF",
+    };
+    connection
+        .execute_batch(&format!(
+            "PRAGMA page_size = 4096;
+             PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = {synchronous};
+             PRAGMA wal_autocheckpoint = 0;
+             PRAGMA journal_size_limit = {WAL_FILE_BYTES};
+             PRAGMA cache_size = -{WRITER_CACHE_KIB};
+             PRAGMA temp_store = MEMORY;
+             PRAGMA trusted_schema = OFF;"
+        ))
+        .map_err(failed)?;
+    Ok(connection)
+}
+
+fn cannot(path: &Path, cause: &std::io::Error) -> OpenError {
+    OpenError::File { path: path.to_owned(), cause: cause.to_string() }
+}
+
+/// The network file systems that are surely recognised. FUSE hides what is behind it, so it passes.
+#[cfg(target_os = "linux")]
+fn network_file_system(dir: &Path) -> Option<&'static str> {
+    let kind = rustix::fs::statfs(dir).ok()?.f_type;
+    network_file_system_of(kind & 0xffff_ffff)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn network_file_system(_dir: &Path) -> Option<&'static str> {
+    None
+}
+
+/// The magic numbers of statfs(2).
+fn network_file_system_of(magic: i64) -> Option<&'static str> {
+    match magic {
+        0x6969 => Some("NFS"),
+        0x517b | 0xfe53_4d42 | 0xff53_4d42 => Some("SMB"),
+        0x5346_414f | 0x6b41_4653 => Some("AFS"),
+        0x7375_7245 => Some("Coda"),
+        0x564c => Some("NCP"),
+        0x0102_1997 => Some("9P"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_write_connection_flushes_fully_and_never_checkpoints_by_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let full = open_writer(&database_path(dir.path()), Durability::Full).unwrap();
+        let pragma = |conn: &Connection, name: &str| {
+            conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0)).unwrap()
+        };
+        assert_eq!(pragma(&full, "synchronous"), 2.into());
+        assert_eq!(pragma(&full, "journal_mode"), "wal".to_owned().into());
+        assert_eq!(pragma(&full, "wal_autocheckpoint"), 0.into());
+        drop(full);
+        let process = open_writer(&database_path(dir.path()), Durability::Process).unwrap();
+        assert_eq!(pragma(&process, "synchronous"), 0.into());
+    }
+
+    #[test]
+    fn the_migrations_are_valid_and_every_table_is_strict() {
+        Migrations::from_slice(&MIGRATIONS).validate().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let conn = open_writer(&database_path(dir.path()), Durability::Process).unwrap();
+        let loose: i64 = conn
+            .query_row(
+                "SELECT count(*) FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict = 0
+                 AND name NOT LIKE 'sqlite_%'",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap();
+        assert_eq!(loose, 0);
+    }
+
+    #[test]
+    fn a_newer_database_is_refused_in_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = database_path(dir.path());
+        open_writer(&path, Durability::Process).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+        let refused = open_writer(&path, Durability::Process).unwrap_err();
+        assert!(matches!(refused, OpenError::Newer { found: 99, .. }));
+        assert!(refused.to_string().contains("run the newer Housekey"), "{refused}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_refused_in_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = database_path(dir.path());
+        fs::write(&path, [b'x'; 9000]).unwrap();
+        let refused = open_writer(&path, Durability::Process).unwrap_err();
+        assert!(refused.to_string().contains("not a database"), "{refused}");
+    }
+
+    #[test]
+    fn network_file_systems_are_recognised_and_local_ones_pass() {
+        assert_eq!(network_file_system_of(0x6969), Some("NFS"));
+        assert_eq!(network_file_system_of(0xff53_4d42), Some("SMB"));
+        assert_eq!(network_file_system_of(0xef53), None);
+        let dir = tempfile::tempdir().unwrap();
+        assert!(claim(dir.path()).is_ok());
+    }
+}
