@@ -14,10 +14,12 @@ pub mod ipld;
 pub mod event;
 pub mod plc;
 
+pub mod identity;
 pub mod repo;
 
 pub mod tasks;
 
+pub mod outbound;
 pub mod store;
 
 #[cfg(test)]

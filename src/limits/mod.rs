@@ -1,6 +1,7 @@
 //! Every numeric bound of the server, named, with its unit and its reason. One file per area.
 pub mod accounts;
 pub mod ipld;
+pub mod outbound;
 pub mod plc;
 pub mod repo;
 pub mod store;

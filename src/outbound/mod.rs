@@ -1,0 +1,23 @@
+//! What the server asks of others: guarded HTTP, DNS, identities, the PLC directory, mail.
+//!
+//! URLs that the operator set are trusted (they may be private or plain http); whatever a user, a client or a remote
+//! document influences goes through the guard against server-side request forgery.
+mod fetch;
+mod flights;
+mod guard;
+mod lookup;
+mod mail;
+mod plc;
+mod resolver;
+#[cfg(test)]
+mod testing;
+mod tls;
+mod txt;
+
+pub use fetch::{
+    FetchError, FetchLimits, Fetched, GuardedClient, OutboundOptions, Outgoing, OutgoingBody, Streamed, TrustedClient,
+};
+pub use guard::Refusal;
+pub use mail::{Mail, MailError, Mailer, SmtpOptions};
+pub use plc::{PlcClient, PlcError, PostError};
+pub use resolver::{Freshness, ResolveError, Resolver, ResolverOptions};
