@@ -22,5 +22,16 @@ pub mod tasks;
 pub mod outbound;
 pub mod store;
 
+pub mod service;
+
+pub mod sync;
+
+pub mod xrpc;
+
+pub mod methods;
+pub mod web;
+
+pub mod http;
+
 #[cfg(test)]
 mod interop;

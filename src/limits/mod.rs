@@ -1,8 +1,12 @@
 //! Every numeric bound of the server, named, with its unit and its reason. One file per area.
 pub mod accounts;
+pub mod firehose;
+pub mod http;
 pub mod ipld;
+pub mod journal;
 pub mod outbound;
 pub mod plc;
+pub mod records;
 pub mod repo;
 pub mod store;
 pub mod syntax;

@@ -1,0 +1,32 @@
+//! `com.atproto.identity.updateHandle`
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::{
+    service::{Server, identity::update_handle},
+    xrpc::{Empty, Json, Procedure, XrpcError, auth::AnyAccess},
+};
+
+/// Gives the account a new handle.
+pub struct UpdateHandle;
+
+/// The input.
+#[derive(Debug, Deserialize)]
+pub struct Input {
+    // A text, so that a wrong one is `InvalidHandle`.
+    handle: String,
+}
+
+impl Procedure for UpdateHandle {
+    const NSID: &'static str = "com.atproto.identity.updateHandle";
+    type Auth = AnyAccess;
+    type Input = Json<Input>;
+    type Output = Empty;
+
+    async fn call(server: &Arc<Server>, auth: AnyAccess, Json(input): Json<Input>) -> Result<Empty, XrpcError> {
+        update_handle(server, &auth.account, &input.handle).await?;
+        Ok(Empty)
+    }
+}

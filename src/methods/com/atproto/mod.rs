@@ -1,0 +1,6 @@
+//! `com.atproto.*`.
+pub mod admin;
+pub mod identity;
+pub mod repo;
+pub mod server;
+pub mod sync;

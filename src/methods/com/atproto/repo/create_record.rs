@@ -1,0 +1,66 @@
+//! `com.atproto.repo.createRecord`
+use super::writing::{RecordOutput, UNKNOWN, check_own, uri};
+use crate::{
+    ipld::Cid,
+    limits::http::WRITE_BODY_BYTES,
+    service::{
+        Server,
+        records::{Write, WriteRequest, WriteResult, write},
+    },
+    syntax::{AtIdentifier, Nsid, RecordKey},
+    xrpc::{Json, Procedure, XrpcError, auth::ActiveAccess},
+};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// Creates a record; an older like, repost, follow or block of the same subject goes in the same commit.
+pub struct CreateRecord;
+
+/// The body.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Input {
+    repo: AtIdentifier,
+    collection: Nsid,
+    rkey: Option<RecordKey>,
+    validate: Option<bool>,
+    record: serde_json::Value,
+    swap_commit: Option<Cid>,
+}
+
+impl Procedure for CreateRecord {
+    const NSID: &'static str = "com.atproto.repo.createRecord";
+    const MAX_BODY: usize = WRITE_BODY_BYTES;
+    type Auth = ActiveAccess;
+    type Input = Json<Input>;
+    type Output = Json<RecordOutput>;
+
+    async fn call(
+        server: &Arc<Server>,
+        auth: ActiveAccess,
+        Json(input): Json<Input>,
+    ) -> Result<Json<RecordOutput>, XrpcError> {
+        check_own(server, &auth.account, &input.repo).await?;
+        let request = WriteRequest {
+            writes: vec![Write::Create {
+                collection: input.collection,
+                rkey: input.rkey,
+                record: input.record,
+                // As the reference: who turns validation off also turns this off.
+                replace_duplicates: input.validate != Some(false),
+            }],
+            validate: input.validate,
+            swap_commit: input.swap_commit,
+        };
+        let written = write(server, &auth.account, request).await?;
+        let Some(WriteResult::Created { path, cid }) = written.results.first() else {
+            return Err(XrpcError::internal(&"a creation had no result"));
+        };
+        Ok(Json(RecordOutput {
+            uri: uri(&auth.account.did, path),
+            cid: *cid,
+            commit: written.commit.map(Into::into),
+            validation_status: UNKNOWN,
+        }))
+    }
+}

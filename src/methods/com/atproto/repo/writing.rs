@@ -1,0 +1,58 @@
+//! What the four writing methods share: whose repository it is, and the shape of answers.
+use crate::{
+    ipld::Cid,
+    repo::RecordPath,
+    service::{Server, records::CommitMeta, repos},
+    store::Account,
+    syntax::{AtIdentifier, Did, Tid},
+    xrpc::XrpcError,
+};
+use http::StatusCode;
+use serde::Serialize;
+
+/// No schemas are known, so no record is ever more than this.
+pub(super) const UNKNOWN: &str = "unknown";
+
+/// `com.atproto.repo.defs#commitMeta`.
+#[derive(Debug, Serialize)]
+pub struct CommitOutput {
+    cid: Cid,
+    rev: Tid,
+}
+
+impl From<CommitMeta> for CommitOutput {
+    fn from(commit: CommitMeta) -> Self {
+        Self { cid: commit.cid, rev: commit.rev }
+    }
+}
+
+/// The answer to a write of one record.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordOutput {
+    pub(super) uri: String,
+    pub(super) cid: Cid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) commit: Option<CommitOutput>,
+    pub(super) validation_status: &'static str,
+}
+
+/// A record's AT-URI as text.
+pub(super) fn uri(did: &Did, path: &RecordPath) -> String {
+    format!("at://{did}/{path}")
+}
+
+/// Refuses a `repo` that is not the caller's own, by DID or handle.
+pub(super) async fn check_own(server: &Server, account: &Account, repo: &AtIdentifier) -> Result<(), XrpcError> {
+    let own = match repo {
+        AtIdentifier::Did(did) => *did == account.did,
+        AtIdentifier::Handle(handle) => *handle == account.handle,
+    };
+    if own {
+        return Ok(());
+    }
+    if repos::find(server, repo).await?.is_none() {
+        return Err(XrpcError::with_status(StatusCode::FORBIDDEN, "AccountNotFound", "Account not found"));
+    }
+    Err(XrpcError::with_status(StatusCode::UNAUTHORIZED, "AuthenticationRequired", "Authentication Required"))
+}

@@ -1,0 +1,29 @@
+//! `com.atproto.server.*`. Lexicons: <https://github.com/bluesky-social/atproto/tree/main/lexicons/com/atproto/server>.
+
+mod check_account_status;
+mod create_account;
+mod create_invite_code;
+mod create_invite_codes;
+mod create_session;
+mod delete_session;
+mod describe_server;
+mod get_service_auth;
+mod get_session;
+mod refresh_session;
+mod reserve_signing_key;
+mod session_view;
+#[cfg(test)]
+mod tests;
+
+pub use check_account_status::CheckAccountStatus;
+pub use create_account::CreateAccount;
+pub use create_invite_code::CreateInviteCode;
+pub use create_invite_codes::CreateInviteCodes;
+pub use create_session::CreateSession;
+pub use delete_session::DeleteSession;
+pub use describe_server::DescribeServer;
+pub use get_service_auth::GetServiceAuth;
+pub use get_session::GetSession;
+pub use refresh_session::RefreshSession;
+pub use reserve_signing_key::ReserveSigningKey;
+pub use session_view::{SessionView, SessionWithTokens};

@@ -1,0 +1,2 @@
+//! `com.*`.
+pub mod atproto;

@@ -1,0 +1,62 @@
+//! The endpoints: one type and one file each, found by its NSID. [`methods`] lists all of them.
+pub mod com;
+mod reading;
+#[cfg(test)]
+mod testing;
+
+use crate::xrpc::Methods;
+use com::atproto::{admin, identity, repo, server, sync};
+
+/// Every method that the server has.
+#[rustfmt::skip]
+pub fn methods() -> Methods {
+    Methods::default()
+        // com.atproto.admin
+        .query::<admin::GetAccountInfo>()
+        .query::<admin::GetAccountInfos>()
+        .query::<admin::SearchAccounts>()
+        // com.atproto.identity
+        .query::<identity::GetRecommendedDidCredentials>()
+        .procedure::<identity::RefreshIdentity>()
+        .procedure::<identity::RequestPlcOperationSignature>()
+        .query::<identity::ResolveDid>()
+        .query::<identity::ResolveHandle>()
+        .query::<identity::ResolveIdentity>()
+        .procedure::<identity::SignPlcOperation>()
+        .procedure::<identity::SubmitPlcOperation>()
+        .procedure::<identity::UpdateHandle>()
+        // com.atproto.repo
+        .procedure::<repo::ApplyWrites>()
+        .procedure::<repo::CreateRecord>()
+        .procedure::<repo::DeleteRecord>()
+        .query::<repo::DescribeRepo>()
+        .query::<repo::GetRecord>()
+        .query::<repo::ListRecords>()
+        .procedure::<repo::PutRecord>()
+        .procedure::<repo::UploadBlob>()
+        // com.atproto.server
+        .query::<server::CheckAccountStatus>()
+        .procedure::<server::CreateAccount>()
+        .procedure::<server::CreateInviteCode>()
+        .procedure::<server::CreateInviteCodes>()
+        .procedure::<server::CreateSession>()
+        .procedure::<server::DeleteSession>()
+        .query::<server::DescribeServer>()
+        .query::<server::GetServiceAuth>()
+        .query::<server::GetSession>()
+        .procedure::<server::RefreshSession>()
+        .procedure::<server::ReserveSigningKey>()
+        // com.atproto.sync
+        .query::<sync::GetBlob>()
+        .query::<sync::GetBlocks>()
+        .query::<sync::GetCheckout>()
+        .query::<sync::GetHead>()
+        .query::<sync::GetLatestCommit>()
+        .query::<sync::GetRecord>()
+        .query::<sync::GetRepo>()
+        .query::<sync::GetRepoStatus>()
+        .query::<sync::ListBlobs>()
+        .query::<sync::ListRepos>()
+        .query::<sync::ListReposByCollection>()
+        .subscription::<sync::SubscribeRepos>()
+}

@@ -1,0 +1,254 @@
+//! Making accounts, and looking at them.
+
+use std::sync::Arc;
+
+use super::{
+    PasswordsBusy, Server,
+    email::{EmailError, parse_email},
+    handles::{HandleError, check_service_handle, parse_handle},
+    journal::{self, JournalError},
+    sessions::{self, SessionTokens},
+};
+use crate::{
+    crypto::{Curve, DidKey, SigningKey},
+    limits::accounts as limits,
+    outbound::Freshness,
+    plc::{self, ConstraintError, UnsignedOperation},
+    store::{Account, AccountState, CreateConflict, NewAccount, RepoStats, StoreError},
+    syntax::{Did, Handle},
+};
+
+/// A sign-up as it was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct SignUp {
+    /// The handle, as typed.
+    pub handle: String,
+    /// The e-mail address, as typed.
+    pub email: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+    /// An invite code.
+    pub invite_code: Option<String>,
+    /// The owner's own rotation key as did:key; the strongest of the account.
+    pub recovery_key: Option<String>,
+    /// An existing DID to bring.
+    pub did: Option<Did>,
+    /// Whether a PLC operation came along.
+    pub has_plc_op: bool,
+}
+
+/// An account that was made just now, and its first session.
+#[derive(Clone, Debug)]
+pub struct SignedUp {
+    /// The account.
+    pub account: Account,
+    /// Its session.
+    pub tokens: SessionTokens,
+    /// Its DID document.
+    pub document: serde_json::Value,
+}
+
+/// Why no account was made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignUpError {
+    /// Moving an account in is not supported.
+    #[error("Bringing an existing DID is not supported by this server yet: create a new account without \"did\"")]
+    MovingIn,
+    /// A PLC operation of the client's.
+    #[error("Unsupported input: \"plcOp\"")]
+    PlcOp,
+    /// No password, or too long a one.
+    #[error("{0}")]
+    Password(String),
+    /// An invite code is needed.
+    #[error("No invite code provided")]
+    NoInvite,
+    /// The invite code is unknown, disabled or used up.
+    #[error("Provided invite code not available")]
+    InviteUnavailable,
+    /// The e-mail address.
+    #[error(transparent)]
+    Email(#[from] EmailError),
+    /// The address is in use.
+    #[error("Email already taken: {0}")]
+    EmailTaken(String),
+    /// The handle.
+    #[error(transparent)]
+    Handle(#[from] HandleError),
+    /// The recovery key, or what else the directory would not take.
+    #[error("the account's PLC operation is not valid: {0}")]
+    Operation(#[from] ConstraintError),
+    /// Too many passwords are waiting.
+    #[error(transparent)]
+    Busy(#[from] PasswordsBusy),
+    /// The change of the directory and here.
+    #[error(transparent)]
+    Journal(JournalError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<JournalError> for SignUpError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::HandleTaken(handle) | JournalError::Begin(CreateConflict::HandleTaken(handle)) => {
+                HandleError::Taken(handle).into()
+            }
+            JournalError::Begin(CreateConflict::EmailTaken(email)) => Self::EmailTaken(email),
+            JournalError::Begin(CreateConflict::InviteUnavailable) => Self::InviteUnavailable,
+            JournalError::Store(cause) => Self::Store(cause),
+            other @ (JournalError::Begin(CreateConflict::DidTaken | CreateConflict::Store(_))
+            | JournalError::Conflict(_)
+            | JournalError::Rejected(_)
+            | JournalError::Unavailable(_)
+            | JournalError::Pending
+            | JournalError::Key(_)) => Self::Journal(other),
+        }
+    }
+}
+
+/// Makes an account with a new did:plc and opens its first session.
+///
+/// # Errors
+/// [`SignUpError`]; nothing is there then, except while the journal says [`JournalError::Pending`].
+pub async fn create_account(server: &Arc<Server>, sign_up: SignUp) -> Result<SignedUp, SignUpError> {
+    let (handle, email, password) = check_sign_up(server, &sign_up).await?;
+    let hashing = server.passwords.hash(password, server.policy.password_cost, Arc::clone(&server.entropy));
+    let password_hash = hashing.await?;
+    let key = SigningKey::generate(Curve::K256, server.entropy.as_ref());
+    let state = genesis_state(server, &handle, &key.did_key(), sign_up.recovery_key);
+    plc::validate_constraints(&state)?;
+    let operation = state.clone().sign(&server.rotation_key);
+    let did = operation.did_for_genesis();
+    let sealed =
+        server.master_key.seal(&Server::repo_key_purpose(&did), key.to_bytes().as_slice(), server.entropy.as_ref());
+    let account = NewAccount {
+        did: did.clone(),
+        handle,
+        email: Some(email),
+        password_hash,
+        sealed_signing_key: sealed,
+        signing_key: key.did_key().to_string(),
+        invite_code: sign_up.invite_code,
+        created_at: server.now(),
+    };
+    journal::create_account(server, account, &operation).await?;
+    let account = server.store.account_by_did(&did).await?;
+    let account = account.ok_or_else(|| StoreError::Damaged("a new account is missing".to_owned()))?;
+    let tokens = sessions::open(server, &account, None).await?;
+    let document = serde_json::to_value(plc::DidDocument::of(&did, &state))
+        .map_err(|cause| StoreError::Damaged(cause.to_string()))?;
+    Ok(SignedUp { account, tokens, document })
+}
+
+/// The checks in the reference's order. Gives handle, address and password.
+async fn check_sign_up(server: &Server, sign_up: &SignUp) -> Result<(Handle, String, String), SignUpError> {
+    if sign_up.has_plc_op {
+        return Err(SignUpError::PlcOp);
+    }
+    if sign_up.did.is_some() {
+        return Err(SignUpError::MovingIn);
+    }
+    let password = sign_up.password.clone().unwrap_or_default();
+    check_new_password(&password)?;
+    if server.policy.invite_required && sign_up.invite_code.as_deref().unwrap_or_default().is_empty() {
+        return Err(SignUpError::NoInvite);
+    }
+    let email = parse_email(sign_up.email.as_deref())?;
+    let handle = parse_handle(&sign_up.handle)?;
+    check_service_handle(&server.policy, &handle)?;
+    if let Some(code) = &sign_up.invite_code
+        && !server.store.invite_is_available(code).await?
+    {
+        return Err(SignUpError::InviteUnavailable);
+    }
+    if server.store.handle_is_held(&handle).await? {
+        return Err(HandleError::Taken(handle).into());
+    }
+    if server.store.account_by_email(&email).await?.is_some() {
+        return Err(SignUpError::EmailTaken(email));
+    }
+    Ok((handle, email, password))
+}
+
+fn check_new_password(password: &str) -> Result<(), SignUpError> {
+    if password.is_empty() {
+        return Err(SignUpError::Password("A password is required".to_owned()));
+    }
+    if password.encode_utf16().count() > limits::NEW_PASSWORD_MAX_CHARS {
+        let max = limits::NEW_PASSWORD_MAX_CHARS;
+        return Err(SignUpError::Password(format!("Password too long. Maximum length is {max} characters.")));
+    }
+    Ok(())
+}
+
+/// The state of a new DID: the owner's key is the strongest, then the operator's recovery key, then the server's.
+fn genesis_state(server: &Server, handle: &Handle, key: &DidKey, recovery_key: Option<String>) -> UnsignedOperation {
+    let server_key = server.rotation_key.did_key().to_string();
+    let mut rotation_keys: Vec<String> = Vec::new();
+    for key in recovery_key.into_iter().chain(server.policy.recovery_did_key.clone()).chain([server_key]) {
+        if !rotation_keys.contains(&key) {
+            rotation_keys.push(key);
+        }
+    }
+    UnsignedOperation::genesis(key, handle, &server.policy.endpoint_at_genesis(), rotation_keys)
+}
+
+/// Reserves a signing key for an account that is going to move here; the first one reserved for a DID stays.
+///
+/// # Errors
+/// When the database fails.
+pub async fn reserve_signing_key(server: &Server, did: Option<&Did>) -> Result<String, StoreError> {
+    let key = SigningKey::generate(Curve::K256, server.entropy.as_ref());
+    let did_key = key.did_key().to_string();
+    let purpose = reserved_key_purpose(&did_key);
+    let sealed = server.master_key.seal(&purpose, key.to_bytes().as_slice(), server.entropy.as_ref());
+    server.store.reserve_signing_key(did, &did_key, sealed, server.now()).await
+}
+
+/// The purpose under which a reserved key is sealed; it is sealed anew when an account takes it.
+pub fn reserved_key_purpose(did_key: &str) -> String {
+    format!("reserved-key:{did_key}")
+}
+
+/// How an account stands, for its owner who moves it.
+#[derive(Clone, Debug)]
+pub struct AccountStatus {
+    /// Whether it is not deactivated.
+    pub activated: bool,
+    /// Whether the DID names this server and the account's key, and lets this server change it.
+    pub valid_did: bool,
+    /// Counts of its repository.
+    pub stats: RepoStats,
+}
+
+/// Looks how an account stands.
+///
+/// # Errors
+/// When the database fails; a DID that cannot be read is just not valid.
+pub async fn check_status(server: &Server, account: &Account) -> Result<AccountStatus, StoreError> {
+    let stats = server.store.repo_stats(account.id).await?;
+    let activated = !matches!(account.state, AccountState::Deactivated { .. });
+    Ok(AccountStatus { activated, valid_did: is_valid_did(server, account).await, stats })
+}
+
+async fn is_valid_did(server: &Server, account: &Account) -> bool {
+    let endpoint = server.policy.endpoint();
+    if account.did.is_plc() {
+        let Ok(log) = journal::audit_log(server, &account.did).await else { return false };
+        return plc::directory::current(&account.did, &log).is_ok_and(|state| {
+            state.rotation_keys.contains(&server.rotation_key.did_key().to_string())
+                && state.pds() == Some(endpoint.as_str())
+                && state.signing_key() == Some(account.signing_key.as_str())
+        });
+    }
+    server.resolver.did(&account.did, Freshness::Now).await.is_ok_and(|document| {
+        document.pds.as_ref().is_some_and(|pds| pds.as_str().trim_end_matches('/') == endpoint)
+            && document.signing_key.as_ref().is_some_and(|key| key.to_string() == account.signing_key)
+    })
+}
+
+#[cfg(test)]
+#[path = "accounts_tests.rs"]
+mod tests;

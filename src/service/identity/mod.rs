@@ -1,0 +1,14 @@
+//! Identities: resolving them, and changing those of this server's accounts.
+
+mod change;
+mod plc_operations;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+pub use change::{StateError, UpdateHandleError, update_endpoint, update_handle};
+pub use plc_operations::{
+    PlcOperationError, Recommended, SignRequest, recommended_credentials, request_plc_operation_signature,
+    sign_plc_operation, submit_plc_operation,
+};
+pub use resolve::{Identity, ResolveIdentityError, resolve_did, resolve_handle, resolve_identity};

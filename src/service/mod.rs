@@ -1,0 +1,31 @@
+//! The verbs of the server: each joins the pure domain, the store and the outside world. No HTTP here.
+pub mod accounts;
+pub mod blobs;
+pub mod email;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod genesis;
+pub mod handles;
+pub mod identity;
+pub mod invites;
+pub mod journal;
+mod keys;
+mod locks;
+mod maintenance;
+mod passwords;
+pub mod records;
+pub mod repos;
+mod server;
+pub mod service_auth;
+pub mod sessions;
+#[cfg(test)]
+pub(crate) mod testing;
+mod tids;
+
+pub use journal::JournalTurns;
+pub use keys::SigningKeys;
+pub use locks::{AccountGuard, AccountLocks};
+pub use maintenance::{Removed, maintain, run_maintenance};
+pub use passwords::{PasswordPool, PasswordsBusy};
+pub use server::{Links, Policy, Server};
+pub use tids::TidSource;

@@ -1,0 +1,128 @@
+//! From a write as a client asks for it to one that can be planned. Pure, so that it runs before the account's lock is
+//! taken.
+use super::{SwapRecord, Write, WriteError, backlinks::backlinks};
+use crate::{
+    ipld::{BlobRef, Cid, Map, Value, cbor, json},
+    limits::repo::MAX_RECORD_BYTES,
+    repo::RecordPath,
+    store::{Backlink, RecordPut},
+    syntax::Nsid,
+};
+use bytes::Bytes;
+
+/// A write whose record is encoded.
+#[derive(Clone, Debug)]
+pub(super) enum Prepared {
+    /// Must not exist yet; with `replace`, other records with the same links go.
+    Create { path: RecordPath, record: Encoded, replace: bool },
+    /// Must exist.
+    Update { path: RecordPath, record: Encoded },
+    /// May exist.
+    Put { path: RecordPath, record: Encoded, swap: SwapRecord },
+    /// With `lenient`, need not exist.
+    Delete { path: RecordPath, swap: SwapRecord, lenient: bool },
+}
+
+/// A record in its canonical form, and what it points to.
+#[derive(Clone, Debug)]
+pub(super) struct Encoded {
+    pub(super) cid: Cid,
+    pub(super) bytes: Bytes,
+    pub(super) blobs: Vec<BlobRef>,
+    pub(super) backlinks: Vec<Backlink>,
+}
+
+impl Prepared {
+    /// The record that it writes; none for a deletion.
+    pub(super) fn record(&self) -> Option<&Encoded> {
+        match self {
+            Self::Create { record, .. } | Self::Update { record, .. } | Self::Put { record, .. } => Some(record),
+            Self::Delete { .. } => None,
+        }
+    }
+}
+
+impl Encoded {
+    /// The row that the store keeps.
+    pub(super) fn to_put(&self) -> RecordPut {
+        RecordPut {
+            cid: self.cid,
+            value: self.bytes.clone(),
+            blobs: self.blobs.iter().map(|blob| blob.cid).collect(),
+            backlinks: self.backlinks.clone(),
+        }
+    }
+}
+
+/// Prepares one write. `fresh` gives the record key when the client left it out.
+pub(super) fn prepare(write: Write, fresh: impl FnOnce() -> crate::syntax::Tid) -> Result<Prepared, WriteError> {
+    Ok(match write {
+        Write::Create { collection, rkey, record, replace_duplicates } => {
+            let record = encode(&collection, &record)?;
+            let rkey = rkey.unwrap_or_else(|| fresh().into());
+            Prepared::Create { path: RecordPath::new(collection, rkey), record, replace: replace_duplicates }
+        }
+        Write::Update { collection, rkey, record } => {
+            Prepared::Update { record: encode(&collection, &record)?, path: RecordPath::new(collection, rkey) }
+        }
+        Write::Put { collection, rkey, record, swap } => {
+            Prepared::Put { record: encode(&collection, &record)?, path: RecordPath::new(collection, rkey), swap }
+        }
+        Write::Delete { collection, rkey, swap, lenient } => {
+            Prepared::Delete { path: RecordPath::new(collection, rkey), swap, lenient }
+        }
+    })
+}
+
+fn encode(collection: &Nsid, record: &serde_json::Value) -> Result<Encoded, WriteError> {
+    let Value::Map(mut map) = json::from_json(record)? else {
+        return Err(WriteError::NotAnObject);
+    };
+    check_type(collection, &mut map)?;
+    let value = Value::Map(map);
+    if let Some(cid) = legacy_blob(&value) {
+        return Err(WriteError::LegacyBlob(cid.to_owned()));
+    }
+    let bytes = Bytes::from(cbor::encode(&value));
+    if bytes.len() > MAX_RECORD_BYTES {
+        return Err(WriteError::RecordTooLarge(bytes.len()));
+    }
+    Ok(Encoded {
+        cid: Cid::of_cbor(&bytes),
+        bytes,
+        blobs: json::blob_refs(&value),
+        backlinks: backlinks(collection, &value),
+    })
+}
+
+/// `$type` is the collection, or is filled in.
+fn check_type(collection: &Nsid, map: &mut Map) -> Result<(), WriteError> {
+    let got = match map.get("$type") {
+        None => {
+            map.insert("$type", collection.as_str());
+            return Ok(());
+        }
+        Some(Value::Text(text)) if text == collection.as_str() => return Ok(()),
+        Some(Value::Text(text)) => text.chars().take(256).collect(),
+        Some(_) => "something that is not a text".to_owned(),
+    };
+    Err(WriteError::WrongType { expected: collection.clone(), got })
+}
+
+/// The first reference of the form that blobs had before 2023, `{cid, mimeType}`, anywhere in the record.
+fn legacy_blob(value: &Value) -> Option<&str> {
+    match value {
+        Value::List(items) => items.iter().find_map(legacy_blob),
+        Value::Map(map) => {
+            let cid = map.get("cid").and_then(Value::as_text);
+            let mime_type = map.get("mimeType").and_then(Value::as_text);
+            match (cid, mime_type) {
+                (Some(cid), Some(mime)) if map.len() == 2 && !mime.is_empty() && cid.parse::<Cid>().is_ok() => {
+                    Some(cid)
+                }
+                _ => map.iter().find_map(|(_, inner)| legacy_blob(inner)),
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Text(_) | Value::Bytes(_) | Value::Link(_) => None,
+    }
+}

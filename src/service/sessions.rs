@@ -1,0 +1,211 @@
+//! Sessions: opened with a password, exchanged, ended.
+
+use std::time::Duration;
+
+use data_encoding::BASE64;
+
+use super::{PasswordsBusy, Server};
+use crate::{
+    crypto::{
+        jwt::{Scope, SessionClaims, SessionToken},
+        password,
+    },
+    entropy::random_bytes,
+    limits::accounts as limits,
+    outbound::Freshness,
+    store::{Account, AccountState, NewSession, Rotation, StoreError},
+    syntax::{AtIdentifier, Did},
+};
+
+/// The two tokens of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionTokens {
+    /// For calls; good for [`limits::ACCESS_TOKEN_LIFETIME`].
+    pub access_jwt: String,
+    /// For the next two tokens; good for [`limits::REFRESH_TOKEN_LIFETIME`].
+    pub refresh_jwt: String,
+}
+
+/// Why no session was opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoginError {
+    /// Longer than any password can be.
+    #[error("Password too long. Consider resetting your password.")]
+    PasswordTooLong,
+    /// There is no such account, or this is not its password: nobody may learn which.
+    #[error("Invalid identifier or password")]
+    Wrong,
+    /// The account was taken down, and the caller did not ask for the narrow session of such a one.
+    #[error("Account has been taken down")]
+    Takendown,
+    /// Too many passwords are waiting.
+    #[error(transparent)]
+    Busy(#[from] PasswordsBusy),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a session was not exchanged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RefreshError {
+    /// The token was ended, or exchanged too long ago.
+    #[error("Token has been revoked")]
+    Revoked,
+    /// The account was taken down.
+    #[error("Account has been taken down")]
+    Takendown,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Opens a session with a password. `identifier` is a handle, a DID or an e-mail address.
+///
+/// # Errors
+/// [`LoginError`]; an unknown identifier and a wrong password take the same time and give the same error.
+pub async fn log_in(
+    server: &Server,
+    identifier: &str,
+    password: String,
+    allow_takendown: bool,
+) -> Result<(Account, SessionTokens), LoginError> {
+    if password.encode_utf16().count() > limits::OLD_PASSWORD_MAX_CHARS {
+        return Err(LoginError::PasswordTooLong);
+    }
+    let account = account_of(server, identifier).await?;
+    let hash = account.as_ref().map_or_else(
+        || password::decoy(server.policy.password_cost).to_owned(),
+        |account| account.password_hash.clone(),
+    );
+    let matches = server.passwords.verify(password, hash).await?;
+    let account = account.filter(|_| matches).ok_or(LoginError::Wrong)?;
+    if is_takendown(&account) {
+        if !allow_takendown {
+            return Err(LoginError::Takendown);
+        }
+        return Ok((account.clone(), narrow_tokens(server, &account.did)));
+    }
+    let tokens = open(server, &account, None).await?;
+    Ok((account, tokens))
+}
+
+async fn account_of(server: &Server, identifier: &str) -> Result<Option<Account>, StoreError> {
+    if identifier.len() > limits::IDENTIFIER_MAX_BYTES {
+        return Ok(None);
+    }
+    // The method-specific part of a DID may hold capitals; handles and addresses are compared in lower case.
+    if identifier.contains('@') {
+        return server.store.account_by_email(&identifier.to_lowercase()).await;
+    }
+    match identifier.parse() {
+        Ok(AtIdentifier::Did(did)) => server.store.account_by_did(&did).await,
+        Ok(AtIdentifier::Handle(handle)) => server.store.account_by_handle(&handle).await,
+        Err(_) => Ok(None),
+    }
+}
+
+/// Opens a full session, or one of an app password.
+///
+/// # Errors
+/// When the database fails.
+pub async fn open(
+    server: &Server,
+    account: &Account,
+    app_password: Option<String>,
+) -> Result<SessionTokens, StoreError> {
+    let (id, now) = (new_id(server), server.now());
+    let tokens = sign(server, &account.did, scope_of(app_password.as_ref()), &id);
+    let expires_at = now.plus(limits::REFRESH_TOKEN_LIFETIME);
+    server.store.open_session(NewSession { id, account: account.id, expires_at, app_password, opened_at: now }).await?;
+    Ok(tokens)
+}
+
+/// Exchanges a refresh token whose `jti` is `id` for new tokens. Repeated within [`limits::REFRESH_GRACE`], by a client
+/// that lost the answer or ran twice, it gives the same next refresh token.
+///
+/// # Errors
+/// [`RefreshError`].
+pub async fn refresh(server: &Server, account: &Account, id: &str) -> Result<SessionTokens, RefreshError> {
+    if is_takendown(account) {
+        return Err(RefreshError::Takendown);
+    }
+    let (next, now) = (new_id(server), server.now());
+    let next_ends = now.plus(limits::REFRESH_TOKEN_LIFETIME);
+    let grace_ends = now.plus(limits::REFRESH_GRACE);
+    match server.store.rotate_session(account.id, id, &next, next_ends, grace_ends, now).await? {
+        Rotation::Next { id, app_password, .. } => Ok(sign(server, &account.did, scope_of(app_password.as_ref()), &id)),
+        Rotation::Revoked => Err(RefreshError::Revoked),
+    }
+}
+
+/// Ends the session of a refresh token whose `jti` is `id`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn close(server: &Server, id: &str) -> Result<(), StoreError> {
+    server.store.close_session(id).await
+}
+
+/// Whether an account may be used by nobody but for leaving: taken down or suspended.
+pub const fn is_takendown(account: &Account) -> bool {
+    match account.state {
+        AccountState::Takendown { .. } | AccountState::Suspended => true,
+        AccountState::Pending | AccountState::Active | AccountState::Deactivated { .. } => false,
+    }
+}
+
+/// Whether an account is in use, and if not the word for its state.
+pub const fn activity(state: &AccountState) -> (bool, Option<&'static str>) {
+    match state {
+        AccountState::Active => (true, None),
+        AccountState::Pending | AccountState::Deactivated { .. } => (false, Some("deactivated")),
+        AccountState::Takendown { .. } => (false, Some("takendown")),
+        AccountState::Suspended => (false, Some("suspended")),
+    }
+}
+
+/// The account's DID document for an answer that shows it: from the cache, or within a moment, or not at all.
+pub async fn document(server: &Server, did: &Did) -> Option<serde_json::Value> {
+    let resolving = server.resolver.did(did, Freshness::Cached);
+    let resolved = tokio::time::timeout(limits::SESSION_DOCUMENT_WAIT, resolving).await;
+    Some(resolved.ok()?.ok()?.json.clone())
+}
+
+/// Tokens of a taken-down account: they open what leaving needs, and cannot be exchanged, since nothing is stored.
+fn narrow_tokens(server: &Server, did: &Did) -> SessionTokens {
+    sign(server, did, Scope::Takendown, &new_id(server))
+}
+
+const fn scope_of(app_password: Option<&String>) -> Scope {
+    match app_password {
+        Some(_) => Scope::AppPass,
+        None => Scope::Access,
+    }
+}
+
+fn new_id(server: &Server) -> String {
+    BASE64.encode(&random_bytes::<{ limits::SESSION_ID_BYTES }>(server.entropy.as_ref()))
+}
+
+fn sign(server: &Server, did: &Did, scope: Scope, id: &str) -> SessionTokens {
+    let now = server.now();
+    let claims = |scope: Scope, lifetime: Duration, jti: Option<String>| SessionClaims {
+        scope,
+        aud: server.policy.service_did.to_string(),
+        sub: did.to_string(),
+        iat: now.as_secs(),
+        exp: now.plus(lifetime).as_secs(),
+        jti,
+    };
+    let access = claims(scope, limits::ACCESS_TOKEN_LIFETIME, None);
+    let refresh = claims(Scope::Refresh, limits::REFRESH_TOKEN_LIFETIME, Some(id.to_owned()));
+    SessionTokens {
+        access_jwt: server.session_key.sign(SessionToken::Access, &access),
+        refresh_jwt: server.session_key.sign(SessionToken::Refresh, &refresh),
+    }
+}
+
+#[cfg(test)]
+#[path = "sessions_tests.rs"]
+mod tests;

@@ -1,0 +1,248 @@
+//! Request bodies: bytes to types, bounded.
+
+use super::{RequestHead, XrpcError};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{BoxStream, StreamExt};
+use http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+use std::future::Future;
+
+/// A request body as it arrives: inflated if it was compressed, and bounded in time by the listener.
+pub struct RequestBody {
+    /// `Content-Type`, if any.
+    pub content_type: Option<String>,
+    /// `Content-Length`, if the body is not compressed and the client told.
+    pub content_length: Option<u64>,
+    /// The bytes.
+    pub stream: BoxStream<'static, Result<Bytes, XrpcError>>,
+}
+
+impl RequestBody {
+    /// A body without bytes.
+    pub fn empty() -> Self {
+        Self { content_type: None, content_length: None, stream: futures_util::stream::empty().boxed() }
+    }
+
+    /// A body in memory.
+    pub fn full(content_type: &str, bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self {
+            content_type: Some(content_type.to_owned()),
+            content_length: Some(bytes.len() as u64),
+            stream: futures_util::stream::iter([Ok(bytes)]).boxed(),
+        }
+    }
+
+    /// All of it, at most `max` bytes.
+    ///
+    /// # Errors
+    /// 413 `PayloadTooLarge`, or what the stream failed with.
+    pub async fn collect(mut self, max: usize) -> Result<Bytes, XrpcError> {
+        if self.content_length.is_some_and(|length| length > max as u64) {
+            return Err(XrpcError::too_large());
+        }
+        let Some(first) = self.stream.next().await.transpose()? else { return Ok(Bytes::new()) };
+        if first.len() > max {
+            return Err(XrpcError::too_large());
+        }
+        let Some(second) = self.stream.next().await.transpose()? else { return Ok(first) };
+        let mut all = BytesMut::from(first);
+        let mut next = Some(second);
+        while let Some(chunk) = next {
+            if all.len() + chunk.len() > max {
+                return Err(XrpcError::too_large());
+            }
+            all.extend_from_slice(&chunk);
+            next = self.stream.next().await.transpose()?;
+        }
+        Ok(all.freeze())
+    }
+
+    /// The content type without parameters, lower-cased.
+    pub fn mime(&self) -> Option<String> {
+        let mime = self.content_type.as_deref()?.split(';').next()?.trim();
+        (!mime.is_empty()).then(|| mime.to_ascii_lowercase())
+    }
+}
+
+/// What a body can become.
+pub trait FromBody: Sized + Send {
+    /// Reads the body, at most `max` bytes if it is buffered.
+    fn from_body(
+        head: &RequestHead,
+        body: RequestBody,
+        max: usize,
+    ) -> impl Future<Output = Result<Self, XrpcError>> + Send;
+}
+
+/// A JSON body (or answer).
+#[derive(Clone, Copy, Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromBody for Json<T> {
+    async fn from_body(head: &RequestHead, body: RequestBody, max: usize) -> Result<Self, XrpcError> {
+        let mime = body.mime();
+        if mime.is_none() && !is_empty(&head.headers) {
+            return Err(XrpcError::invalid("Request encoding (Content-Type) required but not provided"));
+        }
+        if let Some(mime) = &mime
+            && mime != "application/json"
+        {
+            return Err(XrpcError::invalid(format!("Wrong request encoding (Content-Type): {mime}")));
+        }
+        let bytes = body.collect(max).await?;
+        // No body at all means the same as an object without properties, for methods that demand none.
+        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        serde_json::from_slice(text).map(Json).map_err(|error| {
+            if bytes.is_empty() {
+                return XrpcError::invalid("A request body is expected but none was provided");
+            }
+            explain(&error)
+        })
+    }
+}
+
+fn explain(error: &serde_json::Error) -> XrpcError {
+    let text = error.to_string();
+    if error.classify() != serde_json::error::Category::Data {
+        return XrpcError::invalid(format!("The request body is not valid JSON: {text}"));
+    }
+    if let Some(name) = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+        return XrpcError::invalid(format!("Input must have the property \"{name}\""));
+    }
+    XrpcError::invalid(format!("The request body is not valid: {text}"))
+}
+
+/// Whether the head announces no body.
+fn is_empty(headers: &HeaderMap) -> bool {
+    !headers.contains_key(header::TRANSFER_ENCODING)
+        && headers.get(header::CONTENT_LENGTH).is_none_or(|length| length.as_bytes() == b"0")
+}
+
+/// No body is expected; an empty one or `{}` is fine.
+#[derive(Clone, Copy, Debug)]
+pub struct NoInput;
+
+impl FromBody for NoInput {
+    async fn from_body(_head: &RequestHead, body: RequestBody, max: usize) -> Result<Self, XrpcError> {
+        let bytes = body.collect(max).await?;
+        match bytes.trim_ascii() {
+            b"" | b"{}" | b"null" => Ok(Self),
+            _ => Err(XrpcError::invalid("A request body was provided when none was expected")),
+        }
+    }
+}
+
+/// A streamed upload; the method bounds it itself.
+pub struct Upload(pub RequestBody);
+
+impl FromBody for Upload {
+    async fn from_body(_head: &RequestHead, body: RequestBody, _max: usize) -> Result<Self, XrpcError> {
+        Ok(Self(body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    struct Input {
+        #[expect(dead_code, reason = "only its type matters")]
+        identifier: String,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Optional {
+        did: Option<String>,
+    }
+
+    fn head(length: Option<usize>) -> RequestHead {
+        let mut headers = HeaderMap::new();
+        if let Some(length) = length {
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+        RequestHead { nsid: "com.example.test".to_owned(), headers, client_ip: [127, 0, 0, 1].into() }
+    }
+
+    async fn json<T: DeserializeOwned + Send>(content_type: Option<&str>, text: &str) -> Result<T, XrpcError> {
+        let mut body = RequestBody::full("", text.to_owned());
+        body.content_type = content_type.map(str::to_owned);
+        Json::from_body(&head(Some(text.len())), body, 100).await.map(|Json(value)| value)
+    }
+
+    async fn message(content_type: Option<&str>, text: &str) -> String {
+        let error = json::<Input>(content_type, text).await.unwrap_err();
+        assert_eq!((error.status.as_u16(), error.name.as_ref()), (400, "InvalidRequest"), "{text}");
+        error.message
+    }
+
+    #[tokio::test]
+    async fn json_is_read_whatever_the_parameters_of_its_type() {
+        for content_type in ["application/json", "application/json; charset=utf-8", "Application/JSON;x=y"] {
+            json::<Input>(Some(content_type), r#"{"identifier":"a","more":1}"#).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn another_content_type_or_none_is_refused_in_the_references_words() {
+        assert_eq!(message(Some("text/plain"), "{}").await, "Wrong request encoding (Content-Type): text/plain");
+        assert_eq!(message(None, "{}").await, "Request encoding (Content-Type) required but not provided");
+    }
+
+    #[tokio::test]
+    async fn broken_json_is_refused_with_its_position() {
+        assert!(message(Some("application/json"), "{\"identifier\"").await.contains("line 1 column"));
+        assert!(message(Some("application/json"), "\u{feff}{}").await.contains("not valid JSON"));
+    }
+
+    #[tokio::test]
+    async fn a_missing_property_and_a_wrong_type_are_named() {
+        assert_eq!(message(Some("application/json"), "{}").await, "Input must have the property \"identifier\"");
+        assert!(message(Some("application/json"), r#"{"identifier":3}"#).await.contains("expected a string"));
+        assert!(message(Some("application/json"), "[]").await.contains("not valid"));
+    }
+
+    #[tokio::test]
+    async fn deep_json_is_refused_without_a_stack_overflow() {
+        let deep = "[".repeat(200_000);
+        let error = Json::<serde_json::Value>::from_body(
+            &head(Some(deep.len())),
+            RequestBody::full("application/json", deep),
+            1_000_000,
+        )
+        .await
+        .unwrap_err();
+        assert!(error.message.contains("recursion limit"), "{}", error.message);
+    }
+
+    #[tokio::test]
+    async fn no_body_serves_a_method_that_demands_nothing() {
+        let none = Json::<Optional>::from_body(&head(None), RequestBody::empty(), 10).await.unwrap();
+        assert_eq!(none.0.did, None);
+        let error = Json::<Input>::from_body(&head(None), RequestBody::empty(), 10).await.unwrap_err();
+        assert_eq!(error.message, "A request body is expected but none was provided");
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_its_bound_is_refused_announced_or_not() {
+        let announced = RequestBody::full("application/json", vec![b' '; 101]);
+        let error = Json::<Optional>::from_body(&head(Some(101)), announced, 100).await.unwrap_err();
+        assert_eq!((error.status.as_u16(), error.name.as_ref()), (413, "PayloadTooLarge"));
+
+        let chunks = futures_util::stream::repeat_with(|| Ok(Bytes::from_static(b"        "))).boxed();
+        let endless =
+            RequestBody { content_type: Some("application/json".into()), content_length: None, stream: chunks };
+        assert_eq!(endless.collect(100).await.unwrap_err().status.as_u16(), 413);
+    }
+
+    #[tokio::test]
+    async fn a_method_without_input_takes_nothing_and_an_empty_object() {
+        for text in ["", "{}", " {} \n", "null"] {
+            NoInput::from_body(&head(Some(text.len())), RequestBody::full("", text.to_owned()), 100).await.unwrap();
+        }
+        let error = NoInput::from_body(&head(Some(7)), RequestBody::full("", "{\"a\":1}"), 100).await.unwrap_err();
+        assert_eq!(error.message, "A request body was provided when none was expected");
+    }
+}

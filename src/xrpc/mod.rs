@@ -1,0 +1,29 @@
+//! XRPC: what an endpoint is, how bytes become its types and back. Spec: <https://atproto.com/specs/xrpc>.
+
+pub mod auth;
+mod body;
+mod error;
+mod error_accounts;
+mod error_records;
+mod params;
+mod reply;
+mod table;
+
+pub use body::{FromBody, Json, NoInput, RequestBody, Upload};
+pub use error::XrpcError;
+pub use reply::{Empty, IntoReply, Reply, ReplyBody};
+pub use table::{Api, Call, Dispatch, MethodKind, Methods, NoParams, Procedure, Query, StreamItem, Subscription};
+
+use http::HeaderMap;
+use std::net::IpAddr;
+
+/// What an endpoint and its auth may know of the request besides parameters and body.
+#[derive(Clone, Debug)]
+pub struct RequestHead {
+    /// The method that is called.
+    pub nsid: String,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The client's address, after trusted proxies.
+    pub client_ip: IpAddr,
+}

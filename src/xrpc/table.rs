@@ -1,0 +1,296 @@
+//! An endpoint is one type; one table lists them all, and one generic `run` turns bytes into types and back.
+
+use super::{FromBody, IntoReply, Reply, RequestBody, RequestHead, XrpcError, auth::Authenticate, params};
+use crate::service::Server;
+use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture, stream::BoxStream};
+use http::{HeaderValue, Method, Uri, header};
+use serde::de::DeserializeOwned;
+use std::{collections::HashMap, future::Future, sync::Arc};
+use tracing::{Instrument, Span, field::Empty};
+
+/// A GET method.
+pub trait Query: 'static {
+    /// Its name on the wire.
+    const NSID: &'static str;
+    /// Who may call it.
+    type Auth: Authenticate;
+    /// Its query parameters.
+    type Params: DeserializeOwned + Send;
+    /// Its answer.
+    type Output: IntoReply;
+    /// Does it.
+    fn call(
+        server: &Arc<Server>,
+        auth: Self::Auth,
+        params: Self::Params,
+    ) -> impl Future<Output = Result<Self::Output, XrpcError>> + Send;
+}
+
+/// A POST method.
+pub trait Procedure: 'static {
+    /// Its name on the wire.
+    const NSID: &'static str;
+    /// Largest (inflated) body in bytes, for buffered bodies.
+    const MAX_BODY: usize = crate::limits::http::JSON_BODY_BYTES;
+    /// Who may call it.
+    type Auth: Authenticate;
+    /// Its body: [`super::Json`], [`super::NoInput`] or [`super::Upload`].
+    type Input: FromBody;
+    /// Its answer; [`super::Empty`] for none.
+    type Output: IntoReply;
+    /// Does it.
+    fn call(
+        server: &Arc<Server>,
+        auth: Self::Auth,
+        input: Self::Input,
+    ) -> impl Future<Output = Result<Self::Output, XrpcError>> + Send;
+}
+
+/// What a subscription yields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamItem {
+    /// One binary message, shared by all who read it.
+    Frame(Bytes),
+    /// One text message.
+    Text(String),
+    /// The last thing: close with this code.
+    Close(u16),
+    /// The last thing: close with this code and reason (at most 123 bytes).
+    CloseFor(u16, &'static str),
+}
+
+/// A WebSocket method.
+pub trait Subscription: 'static {
+    /// Its name on the wire.
+    const NSID: &'static str;
+    /// Its query parameters.
+    type Params: DeserializeOwned + Send;
+    /// Opens the stream; an error here is an HTTP answer, later ones are error frames.
+    fn open(
+        server: &Arc<Server>,
+        params: Self::Params,
+    ) -> impl Future<Output = Result<BoxStream<'static, StreamItem>, XrpcError>> + Send;
+}
+
+/// No parameters; unknown ones are ignored.
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize)]
+pub struct NoParams {}
+
+/// What a method is, which decides the HTTP verb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MethodKind {
+    /// GET.
+    Query,
+    /// POST.
+    Procedure,
+    /// GET that becomes a WebSocket.
+    Subscription,
+}
+
+/// A call of a method, before its bytes are types.
+#[derive(Debug)]
+pub struct Call {
+    /// The HTTP method; HEAD counts as GET.
+    pub method: Method,
+    /// The request's URI, for its query.
+    pub uri: Uri,
+    /// What endpoint and auth may know.
+    pub head: RequestHead,
+    /// Names this request in the log.
+    pub request_id: u64,
+}
+
+/// What the listener asks of XRPC. The one implementation outside tests is [`Api`].
+pub trait Dispatch: Send + Sync + 'static {
+    /// What the method is, if there is one of that name.
+    fn kind(&self, nsid: &str) -> Option<MethodKind>;
+    /// Answers a query or procedure, and everything that is neither with the error that it deserves.
+    fn call(&self, call: Call, body: RequestBody) -> BoxFuture<'static, Reply>;
+    /// Opens a subscription.
+    fn subscribe(&self, call: Call) -> BoxFuture<'static, Result<BoxStream<'static, StreamItem>, Reply>>;
+}
+
+/// The methods of one server.
+pub struct Api {
+    /// The server that they run on.
+    pub server: Arc<Server>,
+    /// The table.
+    pub methods: Methods,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("methods", &self.methods).finish_non_exhaustive()
+    }
+}
+
+type RunQuery = fn(Arc<Server>, Call) -> BoxFuture<'static, Reply>;
+type RunProcedure = fn(Arc<Server>, Call, RequestBody) -> BoxFuture<'static, Reply>;
+type RunSubscription = fn(Arc<Server>, Call) -> BoxFuture<'static, Result<BoxStream<'static, StreamItem>, Reply>>;
+
+#[derive(Clone, Copy)]
+enum Endpoint {
+    Query(RunQuery),
+    Procedure(RunProcedure),
+    Subscription(RunSubscription),
+}
+
+/// NSID to endpoint: `Methods::default().query::<GetRecord>().procedure::<CreateRecord>()…`.
+#[derive(Default)]
+pub struct Methods {
+    endpoints: HashMap<&'static str, Endpoint>,
+}
+
+impl std::fmt::Debug for Methods {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.endpoints.keys()).finish()
+    }
+}
+
+impl Methods {
+    /// Adds a query.
+    #[must_use]
+    pub fn query<Q: Query>(mut self) -> Self {
+        self.endpoints
+            .insert(Q::NSID, Endpoint::Query(|server, call| spanned(call, |call| run_query::<Q>(server, call))));
+        self
+    }
+
+    /// Adds a procedure.
+    #[must_use]
+    pub fn procedure<P: Procedure>(mut self) -> Self {
+        self.endpoints.insert(
+            P::NSID,
+            Endpoint::Procedure(|server, call, body| spanned(call, |call| run_procedure::<P>(server, call, body))),
+        );
+        self
+    }
+
+    /// Adds a subscription.
+    #[must_use]
+    pub fn subscription<S: Subscription>(mut self) -> Self {
+        self.endpoints.insert(
+            S::NSID,
+            Endpoint::Subscription(|server, call| spanned(call, |call| run_subscription::<S>(server, call))),
+        );
+        self
+    }
+
+    /// All names, in no order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.endpoints.keys().copied()
+    }
+}
+
+impl Dispatch for Api {
+    fn kind(&self, nsid: &str) -> Option<MethodKind> {
+        self.methods.endpoints.get(nsid).map(|endpoint| match endpoint {
+            Endpoint::Query(_) => MethodKind::Query,
+            Endpoint::Procedure(_) => MethodKind::Procedure,
+            Endpoint::Subscription(_) => MethodKind::Subscription,
+        })
+    }
+
+    fn call(&self, call: Call, body: RequestBody) -> BoxFuture<'static, Reply> {
+        let is_get = matches!(call.method, Method::GET | Method::HEAD);
+        let refused = match self.methods.endpoints.get(call.head.nsid.as_str()) {
+            Some(Endpoint::Query(run)) if is_get => return run(Arc::clone(&self.server), call),
+            Some(Endpoint::Procedure(run)) if call.method == Method::POST => {
+                return run(Arc::clone(&self.server), call, body);
+            }
+            Some(Endpoint::Query(_)) => wrong_verb(&call.method, "GET"),
+            Some(Endpoint::Procedure(_)) => wrong_verb(&call.method, "POST"),
+            Some(Endpoint::Subscription(_)) => {
+                XrpcError::invalid("This method is a subscription: open a WebSocket (GET with Upgrade: websocket)")
+            }
+            None if !is_method_name(&call.head.nsid) => XrpcError::invalid("invalid xrpc path"),
+            None => XrpcError::not_implemented(),
+        };
+        Box::pin(std::future::ready(refused.into_reply()))
+    }
+
+    fn subscribe(&self, call: Call) -> BoxFuture<'static, Result<BoxStream<'static, StreamItem>, Reply>> {
+        match self.methods.endpoints.get(call.head.nsid.as_str()) {
+            Some(Endpoint::Subscription(run)) => run(Arc::clone(&self.server), call),
+            Some(Endpoint::Query(_) | Endpoint::Procedure(_)) | None => {
+                Box::pin(std::future::ready(Err(XrpcError::not_implemented().into_reply())))
+            }
+        }
+    }
+}
+
+fn wrong_verb(got: &Method, expected: &str) -> XrpcError {
+    XrpcError::invalid(format!("Incorrect HTTP method ({got}) expected {expected}"))
+}
+
+/// Whether this can be a method at all: the reference is as lenient, and answers anything else with 400.
+fn is_method_name(nsid: &str) -> bool {
+    nsid.len() >= 2
+        && nsid.split(['.', '-']).all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// Opens the request's span around what `run` makes.
+fn spanned<F: Future + Send + 'static>(call: Call, run: impl FnOnce(Call) -> F) -> BoxFuture<'static, F::Output> {
+    let span = tracing::info_span!("xrpc", nsid = %call.head.nsid, request_id = call.request_id, did = Empty);
+    run(call).instrument(span).boxed()
+}
+
+/// The order is the reference's: parameters, auth, body, method.
+async fn run_query<Q: Query>(server: Arc<Server>, call: Call) -> Reply {
+    let result = async {
+        let params = params::parse::<Q::Params>(call.uri.query())?;
+        let auth = Q::Auth::authenticate(&server, &call.head).await?;
+        Q::call(&server, auth, params).await?.into_reply()
+    };
+    finish::<Q::Auth>(result.await)
+}
+
+async fn run_procedure<P: Procedure>(server: Arc<Server>, call: Call, body: RequestBody) -> Reply {
+    let result = async {
+        let auth = P::Auth::authenticate(&server, &call.head).await?;
+        let input = P::Input::from_body(&call.head, body, P::MAX_BODY).await?;
+        P::call(&server, auth, input).await?.into_reply()
+    };
+    finish::<P::Auth>(result.await)
+}
+
+async fn run_subscription<S: Subscription>(
+    server: Arc<Server>,
+    call: Call,
+) -> Result<BoxStream<'static, StreamItem>, Reply> {
+    let result = async { S::open(&server, params::parse::<S::Params>(call.uri.query())?).await };
+    result.await.map_err(|error| finish::<super::auth::Public>(Err(error)))
+}
+
+fn finish<A: Authenticate>(result: Result<Reply, XrpcError>) -> Reply {
+    let mut reply = result.unwrap_or_else(|error| {
+        tracing::debug!(status = error.status.as_u16(), error = %error.name, "refused: {}", error.message);
+        error.into_reply()
+    });
+    if A::PRIVATE {
+        reply.headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
+        reply.headers.append(header::VARY, HeaderValue::from_static("Authorization"));
+    }
+    reply
+}
+
+/// Notes who calls in the request's span.
+pub(super) fn note_caller(did: &crate::syntax::Did) {
+    Span::current().record("did", tracing::field::display(did));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_judged_as_leniently_as_the_reference_does() {
+        for good in ["com.atproto.sync.getRepo", "app.bsky.feed.getTimeline", "a-b.c", "ab", "com.example.fooBar2"] {
+            assert!(is_method_name(good), "{good}");
+        }
+        for bad in ["", "a", "com..x", ".com", "com.", "com/x", "com.x!", "com.x%20", "-a", "a-", "_health"] {
+            assert!(!is_method_name(bad), "{bad}");
+        }
+    }
+}
