@@ -31,6 +31,7 @@ pub mod xrpc;
 pub mod methods;
 pub mod web;
 
+pub mod config;
 pub mod http;
 
 #[cfg(test)]
