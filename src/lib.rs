@@ -23,7 +23,6 @@ pub mod outbound;
 pub mod store;
 
 pub mod service;
-
 pub mod sync;
 
 pub mod xrpc;
@@ -33,6 +32,11 @@ pub mod web;
 
 pub mod config;
 pub mod http;
+
+pub mod app;
+pub mod telemetry;
+
+pub mod cli;
 
 #[cfg(test)]
 mod interop;

@@ -1,3 +1,5 @@
-//! The `housekey` program.
+//! The `housekey` program: see `housekey --help`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    housekey::cli::main()
+}

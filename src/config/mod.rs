@@ -1,7 +1,7 @@
 //! The operator's settings: from flags, environment, file and defaults into their final types, once, at start.
 //!
-//! Each section is a file here, and its list of keys (see [`section`]) is the only place where a key is written. What
-//! works with one setting alone is a kind ([`kinds`]); what settings say together is checked in the section.
+//! Each section is a file here, and its list of keys (see `section`) is the only place where a key is written. What
+//! works with one setting alone is a kind (`kinds`); what settings say together is checked in the section.
 
 use std::{
     fmt, io,

@@ -3,7 +3,7 @@
 //!
 //! Every operation that the server submits goes through [`submit`] or [`create_account`]: a durable row `prepared`, then
 //! `posted`, one POST, and `applied` with its effect or `failed` without one. What a crash or an unclear answer leaves
-//! open, [`reconcile`] ends by reading the directory's log.
+//! open, [`reconcile()`] ends by reading the directory's log.
 
 mod carry;
 mod crash;

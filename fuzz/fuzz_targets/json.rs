@@ -1,0 +1,4 @@
+//! See `housekey::ipld::fuzzing::json`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| housekey::ipld::fuzzing::json(data));

@@ -1,0 +1,189 @@
+//! One running server.
+
+use super::secrets::{Configured, Secrets, SecretsError};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::Config,
+    crypto::password::Cost,
+    entropy::{Entropy, OsEntropy},
+    http, methods,
+    outbound::{
+        FetchError, GuardedClient, MailError, Mailer, OutboundOptions, PlcClient, PlcError, Resolver, ResolverOptions,
+        SmtpOptions,
+    },
+    service::{
+        AccountLocks, JournalTurns, PasswordPool, Policy, Server, SigningKeys, TidSource, journal, run_maintenance,
+    },
+    store::{Durability, OpenError, Store, StoreOptions},
+    tasks::Tasks,
+    web::{PdsSite, Site},
+};
+use std::{io, net::SocketAddr, sync::Arc};
+use tokio::net::TcpListener;
+use url::Url;
+
+/// What a server stands on besides its configuration: real for `serve`, steered for `dev` and tests.
+pub struct World {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// What an acknowledged write survives.
+    pub durability: Durability,
+    /// Argon2's cost for new passwords.
+    pub password_cost: Cost,
+    /// Endpoint that genesis operations name, when it is not the public URL.
+    pub genesis_endpoint: Option<Url>,
+    /// Mail, when it is not the configured SMTP server.
+    pub mailer: Option<Mailer>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+            durability: Durability::Full,
+            password_cost: Cost::Standard,
+            genesis_endpoint: None,
+            mailer: None,
+        }
+    }
+}
+
+/// Why a server does not start, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+    /// The data directory cannot be made.
+    #[error("the data directory {0} cannot be made: {1}")]
+    DataDir(String, io::Error),
+    /// The database.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The secrets.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// HTTP to others.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The PLC directory's client.
+    #[error(transparent)]
+    Plc(#[from] PlcError),
+    /// Mail.
+    #[error("[email] cannot be used: {0}")]
+    Mail(#[from] MailError),
+}
+
+/// A server that listens.
+pub struct Instance {
+    /// Everything that it is made of.
+    pub server: Arc<Server>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    tasks: Tasks,
+}
+
+impl Instance {
+    /// Binds the configured address.
+    ///
+    /// # Errors
+    /// [`StartError::Listen`].
+    pub async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+        TcpListener::bind(address).await.map_err(|cause| StartError::Listen(address, cause))
+    }
+
+    /// Opens the data, starts the background work, and answers requests on `listener` from then on.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub async fn start(config: &Config, world: World, listener: TcpListener) -> Result<Self, StartError> {
+        let address = listener.local_addr().map_err(|cause| StartError::Listen(config.server.listen, cause))?;
+        let tasks = Tasks::new();
+        let server = Arc::new(server(config, world, &tasks).await?);
+        journal::start_reconciler(&server);
+        tasks.spawn(run_maintenance(Arc::clone(&server)));
+        let site: Arc<dyn Site> = Arc::new(PdsSite::new(Arc::clone(&server)));
+        let app = http::App::pds(Arc::clone(&server), methods::methods(), site, config.server.trusted_proxies.clone());
+        http::serve(listener, app, &tasks);
+        Ok(Self { server, address, tasks })
+    }
+
+    /// Stops taking requests, lets running ones end, finishes background work and closes the database.
+    pub async fn stop(self) {
+        self.tasks.stop();
+        self.tasks.finished().await;
+        self.server.store.close().await;
+    }
+}
+
+async fn server(config: &Config, world: World, tasks: &Tasks) -> Result<Server, StartError> {
+    let data_dir = &config.server.data_dir;
+    std::fs::create_dir_all(data_dir).map_err(|cause| StartError::DataDir(data_dir.display().to_string(), cause))?;
+    let options = StoreOptions { dir: data_dir.clone(), blobs: config.blobs.dir.clone(), durability: world.durability };
+    let store = Store::open(&options, tasks)?;
+    let configured = Configured {
+        master_key: config.secrets.master_key.as_ref(),
+        jwt_secret: config.secrets.jwt_secret.as_ref(),
+        rotation_key: config.identity.rotation_key.as_ref(),
+    };
+    let secrets = Secrets::load(configured, data_dir, &store, world.entropy.as_ref()).await?;
+    let outbound = OutboundOptions {
+        allow_private_addresses: config.outbound.allow_private_addresses,
+        extra_ca_pem: config.outbound.extra_ca_pem.clone(),
+        dns_servers: config.identity.dns_servers.clone(),
+        user_agent: format!("housekey/{} (+{})", env!("CARGO_PKG_VERSION"), config.server.public_url),
+    };
+    let client = GuardedClient::new(&outbound)?;
+    let resolver = Resolver::new(
+        ResolverOptions {
+            plc_url: config.identity.plc_url.clone(),
+            stale: config.identity.did_cache_stale,
+            max: config.identity.did_cache_max,
+        },
+        &outbound,
+        client.clone(),
+        Arc::clone(&world.clock),
+        tasks.clone(),
+    )?;
+    let mailer = match world.mailer {
+        Some(mailer) => mailer,
+        None => Mailer::new(smtp(config).as_ref())?,
+    };
+    Ok(Server {
+        plc: PlcClient::new(&config.identity.plc_url, &outbound)?,
+        policy: Policy {
+            genesis_endpoint: world.genesis_endpoint,
+            password_cost: world.password_cost,
+            ..config.policy()
+        },
+        clock: world.clock,
+        entropy: world.entropy,
+        tasks: tasks.clone(),
+        store,
+        resolver,
+        client,
+        mailer,
+        master_key: secrets.master_key,
+        session_key: secrets.session_key,
+        rotation_key: secrets.rotation_key,
+        admin_password: config.admin.password.clone(),
+        passwords: PasswordPool::new(cores()),
+        locks: AccountLocks::default(),
+        signing_keys: SigningKeys::default(),
+        tids: TidSource::default(),
+        journal: JournalTurns::default(),
+    })
+}
+
+fn smtp(config: &Config) -> Option<SmtpOptions> {
+    let url = config.email.smtp_url.clone()?;
+    Some(SmtpOptions { url, from: config.email.from.clone()? })
+}
+
+/// Argon2 runs on so many cores at once.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

@@ -1,0 +1,126 @@
+//! The command line. Every command answers in words or, with `--json`, in one line of JSON; a failure is one plain
+//! sentence on standard error.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its user")]
+
+mod account;
+mod api;
+mod completions;
+mod config;
+mod dev;
+mod exec;
+mod health;
+mod serve;
+
+use clap::{Parser, Subcommand};
+use std::{path::PathBuf, process::ExitCode};
+
+/// Exit codes: 0 done, 1 failed, 2 wrong usage; `exec` passes on its command's (127: not found, 126: not executable,
+/// 128 + n: ended by signal n).
+#[derive(Debug, Parser)]
+#[command(
+    name = "housekey",
+    version,
+    about = "A personal data server for the AT Protocol whose users hold the key that matters.",
+    after_help = EXAMPLES,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  housekey dev                                  a PDS and a PLC directory on this machine, with two accounts
+  housekey exec -- npm test                     the same on free ports, for as long as a command runs
+  housekey serve --config housekey.toml         the server
+  housekey account create alice.example.com --email alice@example.com
+
+Exit codes: 0 done, 1 failed, 2 wrong usage. `exec` answers its command's own (127 not found, 126 not executable,
+128 + n ended by signal n).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::Serve),
+    /// Run a development server: PDS, PLC directory and mail in one process, gone afterwards
+    Dev(dev::Dev),
+    /// Run a command against a development server of its own
+    Exec(exec::Exec),
+    /// Create, list and show the accounts of a running server
+    Account(account::Account),
+    /// Check a configuration
+    Config(config::ConfigCommand),
+    /// Ask a running server whether it is well
+    Health(health::Health),
+    /// Print shell completions
+    Completions(completions::Completions),
+}
+
+/// Where the configuration is: shared by all commands that read it.
+#[derive(Clone, Debug, clap::Args)]
+struct ConfigFile {
+    /// Configuration file [default: housekey.toml if it is there]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// What went wrong, for the user: one sentence, and the exit code.
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    fn new(message: impl std::fmt::Display) -> Self {
+        Self { message: message.to_string(), code: 1 }
+    }
+
+    fn usage(message: impl std::fmt::Display) -> Self {
+        Self { message: message.to_string(), code: 2 }
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(cause: E) -> Self {
+        Self::new(cause)
+    }
+}
+
+/// Runs the command that the arguments name and answers its exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(cause) => {
+            eprintln!("error: the program could not start its threads: {cause}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(command) => command.run().await,
+            Command::Dev(command) => command.run().await,
+            Command::Exec(command) => command.run().await,
+            Command::Account(command) => command.run().await,
+            Command::Config(command) => command.run(),
+            Command::Health(command) => command.run().await,
+            Command::Completions(command) => command.run(),
+        }
+    });
+    // Threads that still read the disk must not hold up the end.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("error: {}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Prints one value as a line of JSON.
+fn print_json(value: &serde_json::Value) {
+    println!("{value}");
+}
