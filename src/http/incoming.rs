@@ -18,7 +18,7 @@ use tower_http::decompression::Decompression;
 /// The body of a request with these headers.
 ///
 /// # Errors
-/// 415 for an encoding that is neither gzip nor deflate.
+/// 415 for an encoding that is neither gzip nor deflate, 501 for a transfer coding besides chunked.
 pub(super) async fn body(
     headers: &HeaderMap,
     incoming: Incoming,
@@ -29,6 +29,12 @@ pub(super) async fn body(
         return Ok(RequestBody { content_type, ..RequestBody::empty() });
     }
     phase.set_unread(true);
+    if headers.get_all(header::TRANSFER_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        let message =
+            "The request body must be sent with the transfer coding \"chunked\" alone, or with a Content-Length";
+        return Err(XrpcError::with_status(StatusCode::NOT_IMPLEMENTED, "UnsupportedTransferCoding", message));
+    }
     let Some(encoding) = encoding(headers)? else {
         let content_length = incoming.size_hint().exact();
         return Ok(RequestBody { content_type, content_length, stream: paced(incoming, phase).boxed() });

@@ -67,16 +67,33 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// Whether the request names its host once, as HTTP/1.1 demands.
+/// Whether the request names its host once, as HTTP/1.1 demands, and with nothing in it that no host has.
 pub(super) fn has_one_host(version: http::Version, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
-    (hosts.next().is_some() || version < http::Version::HTTP_11) && hosts.next().is_none()
+    let is_good = hosts.next().map_or(version < http::Version::HTTP_11, |host| is_host(host.as_bytes()));
+    is_good && hosts.next().is_none()
+}
+
+/// Characters of names, addresses and ports (RFC 3986, 3.2.2); no user name, no path.
+fn is_host(host: &[u8]) -> bool {
+    host.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-_~:[]%!$&'()*+,;=".contains(byte))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::HeaderValue;
+
+    #[test]
+    fn a_host_with_spaces_a_path_or_a_user_is_refused() {
+        let headers = |host: &'static str| HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+        for good in ["", "localhost", "pds.example.com:2583", "[::1]:80", "127.0.0.1", "a_b.example"] {
+            assert!(has_one_host(http::Version::HTTP_11, &headers(good)), "{good}");
+        }
+        for bad in ["a b", "a/b", "a?b", "a#b", "x@a", "a\\b", "a\tb", "<a>"] {
+            assert!(!has_one_host(http::Version::HTTP_11, &headers(bad)), "{bad}");
+        }
+    }
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()

@@ -14,7 +14,9 @@ use crate::{
 };
 use bytes::Bytes;
 use futures_util::{FutureExt, stream::BoxStream};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts,
+};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use std::{
@@ -50,7 +52,9 @@ pub(super) async fn answer(context: Arc<Context>, mut request: Request<Incoming>
     if is_open && request.method() == Method::OPTIONS {
         return answer::finish(cors::preflight(request.headers()), false, busy).await;
     }
-    let handshake = request.headers().contains_key(header::UPGRADE).then(|| {
+    // HTTP/1.0 cannot change the protocol.
+    let may_upgrade = request.version() == Version::HTTP_11 && request.headers().contains_key(header::UPGRADE);
+    let handshake = may_upgrade.then(|| {
         let accepted = websocket::accept(request.headers());
         (accepted, hyper::upgrade::on(&mut request))
     });
@@ -123,7 +127,9 @@ async fn dispatch(context: &Arc<Context>, request: Request<Incoming>, request_id
     let app = &context.app;
     let (parts, body) = request.into_parts();
     if !peer::has_one_host(parts.version, &parts.headers) {
-        return Outcome::Reply(XrpcError::invalid("The request must have one Host header").into_reply());
+        return Outcome::Reply(
+            XrpcError::invalid("The request must have one Host header, a name or an address").into_reply(),
+        );
     }
     let path = parts.uri.path();
     if let Some(hosts) = &app.hosts

@@ -14,7 +14,11 @@ pub const WEB_BODY_BYTES: usize = 64 * 1024;
 /// What a 503 asks the caller to wait, in seconds: a full writer queue drains in far less.
 pub const RETRY_AFTER_SECONDS: u16 = 2;
 
-/// How many different parameters are tried one by one to name the wrong one: no method has half as many.
+/// Longest message of an error answer, in characters: a sentence and some identifiers; it may quote what was sent, which
+/// may be as large as a body.
+pub const ERROR_MESSAGE_CHARS: usize = 2_000;
+
+/// How many different parameters or properties are tried one by one to name the wrong one: no method has half as many.
 pub const EXPLAINED_PARAMETERS: usize = 32;
 
 /// Head of a request (line and headers), in bytes: tokens of 8 KiB and long query strings fit.

@@ -1,11 +1,15 @@
 //! Request bodies: bytes to types, bounded.
 
 use super::{RequestHead, XrpcError};
+use crate::limits::http::EXPLAINED_PARAMETERS;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{BoxStream, StreamExt};
 use http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
-use std::future::Future;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use std::{future::Future, marker::PhantomData};
 
 /// A request body as it arrives: inflated if it was compressed, and bounded in time by the listener.
 pub struct RequestBody {
@@ -93,24 +97,68 @@ impl<T: DeserializeOwned + Send> FromBody for Json<T> {
         let bytes = body.collect(max).await?;
         // No body at all means the same as an object without properties, for methods that demand none.
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        serde_json::from_slice(text).map(Json).map_err(|error| {
+        // The parser does not look into texts that nobody reads.
+        let text = std::str::from_utf8(text)
+            .map_err(|cause| XrpcError::invalid(format!("The request body is not valid JSON: {cause}")))?;
+        serde_json::from_str(text).map(|Object(value)| Self(value)).map_err(|error| {
             if bytes.is_empty() {
                 return XrpcError::invalid("A request body is expected but none was provided");
             }
-            explain(&error)
+            explain::<T>(&error, text)
         })
     }
 }
 
-fn explain(error: &serde_json::Error) -> XrpcError {
-    let text = error.to_string();
-    if error.classify() != serde_json::error::Category::Data {
-        return XrpcError::invalid(format!("The request body is not valid JSON: {text}"));
+/// A JSON object that is read as `T`: what serde derives for a struct would also take an array of its fields' values.
+#[derive(Clone, Copy, Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
     }
-    if let Some(name) = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+fn explain<T: DeserializeOwned>(error: &serde_json::Error, text: &str) -> XrpcError {
+    let cause = error.to_string();
+    if error.classify() != serde_json::error::Category::Data {
+        return XrpcError::invalid(format!("The request body is not valid JSON: {cause}"));
+    }
+    if let Some(name) = missing(&cause) {
         return XrpcError::invalid(format!("Input must have the property \"{name}\""));
     }
-    XrpcError::invalid(format!("The request body is not valid: {text}"))
+    match culprit::<T>(text) {
+        Some(name) => XrpcError::invalid(format!("The property \"{name}\" is not valid: {cause}")),
+        None => XrpcError::invalid(format!("The request body is not valid: {cause}")),
+    }
+}
+
+fn missing(cause: &str) -> Option<&str> {
+    cause.strip_prefix("missing field `")?.split('`').next()
+}
+
+/// The deserializer does not say which property it stumbled over: reading each alone finds it.
+fn culprit<T: DeserializeOwned>(text: &str) -> Option<String> {
+    let properties: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).ok()?;
+    properties.into_iter().take(EXPLAINED_PARAMETERS).find_map(|(name, value)| {
+        let alone = serde_json::Map::from_iter([(name.clone(), value)]);
+        let refused = T::deserialize(serde_json::Value::Object(alone)).err()?;
+        missing(&refused.to_string()).is_none().then_some(name)
+    })
 }
 
 /// Whether the head announces no body.
@@ -200,17 +248,27 @@ mod tests {
     #[tokio::test]
     async fn a_missing_property_and_a_wrong_type_are_named() {
         assert_eq!(message(Some("application/json"), "{}").await, "Input must have the property \"identifier\"");
-        assert!(message(Some("application/json"), r#"{"identifier":3}"#).await.contains("expected a string"));
-        assert!(message(Some("application/json"), "[]").await.contains("not valid"));
+        let wrong = message(Some("application/json"), r#"{"more":[],"identifier":3}"#).await;
+        assert!(wrong.starts_with("The property \"identifier\"") && wrong.contains("expected a string"), "{wrong}");
+        let twice = message(Some("application/json"), r#"{"identifier":"a","identifier":"b"}"#).await;
+        assert!(twice.contains("duplicate field `identifier`"), "{twice}");
+    }
+
+    #[tokio::test]
+    async fn an_array_of_the_properties_values_is_no_object() {
+        for text in ["[]", r#"["alice"]"#, r#""alice""#, "null", "1"] {
+            let message = message(Some("application/json"), text).await;
+            assert!(message.contains("expected an object"), "{text}: {message}");
+        }
     }
 
     #[tokio::test]
     async fn deep_json_is_refused_without_a_stack_overflow() {
-        let deep = "[".repeat(200_000);
+        let deep = r#"{"a":"#.repeat(200_000);
         let error = Json::<serde_json::Value>::from_body(
             &head(Some(deep.len())),
             RequestBody::full("application/json", deep),
-            1_000_000,
+            1_000_001,
         )
         .await
         .unwrap_err();

@@ -3,7 +3,7 @@
 //! Errors of one area get theirs in `error_<area>.rs` beside this file.
 
 use super::Reply;
-use crate::store::StoreError;
+use crate::{limits::http::ERROR_MESSAGE_CHARS, store::StoreError};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -64,13 +64,22 @@ impl XrpcError {
             error: &'a str,
             message: &'a str,
         }
-        let body = serde_json::to_vec(&Body { error: &self.name, message: &self.message }).unwrap_or_default();
+        let body =
+            serde_json::to_vec(&Body { error: &self.name, message: &shortened(&self.message) }).unwrap_or_default();
         let mut reply = Reply::bytes("application/json; charset=utf-8", Bytes::from(body));
         reply.status = self.status;
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             reply.headers.insert(header::RETRY_AFTER, HeaderValue::from(crate::limits::http::RETRY_AFTER_SECONDS));
         }
         reply
+    }
+}
+
+/// A message may quote what was sent: nobody gets a megabyte back.
+fn shortened(message: &str) -> Cow<'_, str> {
+    match message.char_indices().nth(ERROR_MESSAGE_CHARS) {
+        Some((end, _)) => Cow::Owned(format!("{}…", message.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(message),
     }
 }
 
@@ -109,6 +118,13 @@ mod tests {
             ReplyBody::Full(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
             ReplyBody::Stream(_) => panic!("an error is never a stream"),
         }
+    }
+
+    #[test]
+    fn a_message_that_quotes_too_much_is_cut() {
+        let quoted = "é".repeat(ERROR_MESSAGE_CHARS + 1);
+        let sent = text(XrpcError::invalid(quoted).into_reply());
+        assert!(sent.len() < 2 * ERROR_MESSAGE_CHARS + 100 && sent.contains("é…"), "{}", sent.len());
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod params;
 mod reply;
 mod table;
 
-pub use body::{FromBody, Json, NoInput, RequestBody, Upload};
+pub use body::{FromBody, Json, NoInput, Object, RequestBody, Upload};
 pub use error::XrpcError;
 pub use reply::{Empty, IntoReply, Reply, ReplyBody};
 pub use table::{Api, Call, Dispatch, MethodKind, Methods, NoParams, Procedure, Query, StreamItem, Subscription};

@@ -39,12 +39,22 @@ fn explain<T: DeserializeOwned>(query: &str, error: &str) -> XrpcError {
         if let Err(cause) = serde_html_form::from_str::<T>(&alone) {
             let cause = cause.to_string();
             if missing(&cause).is_none() {
-                return XrpcError::invalid(format!("The parameter \"{key}\" is not valid: {cause}"));
+                return XrpcError::invalid(format!("The parameter \"{key}\" is not valid: {}", in_words(&cause)));
             }
         }
         seen.push(key);
     }
     XrpcError::invalid(format!("The parameters are not valid: {error}"))
+}
+
+/// The libraries' words for what happens most, said for who reads them.
+fn in_words(cause: &str) -> &str {
+    match cause {
+        "unsupported value" => "it may be given only once",
+        "invalid digit found in string" => "it must be an integer",
+        "number too large to fit in target type" | "number too small to fit in target type" => "it is out of range",
+        other => other,
+    }
 }
 
 fn missing(error: &str) -> Option<&str> {
@@ -92,10 +102,11 @@ mod tests {
     #[test]
     fn an_error_names_the_parameter() {
         for (query, name) in [
-            ("repo=x&limit=seven", "\"limit\""),
-            ("limit=-1", "\"limit\""),
+            ("repo=x&limit=seven", "\"limit\" is not valid: it must be an integer"),
+            ("limit=-1", "\"limit\" is not valid: it must be an integer"),
+            ("limit=99999999999999999999", "\"limit\" is not valid: it is out of range"),
             ("repo=x&reverse=maybe", "\"reverse\""),
-            ("repo=x&repo=y", "\"repo\""),
+            ("repo=x&repo=y", "\"repo\" is not valid: it may be given only once"),
             ("limit=1", "\"repo\""),
         ] {
             let error = parse::<Params>(Some(query)).unwrap_err();

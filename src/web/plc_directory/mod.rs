@@ -24,7 +24,7 @@ use crate::{
     },
     store::{DirectoryAppend, DirectoryEntry, Store, StoreError},
     syntax::Did,
-    xrpc::Reply,
+    xrpc::{Object, Reply},
 };
 
 const GREETING: &str = "This is a PLC directory for development and closed networks, part of Housekey.\n";
@@ -228,7 +228,7 @@ impl PlcDirectory {
         if !is_json(request) {
             return Err(bad("Not a valid operation: the Content-Type must be application/json".to_owned()));
         }
-        let operation: Operation =
+        let Object(operation): Object<Operation> =
             serde_json::from_slice(&request.body).map_err(|cause| bad(format!("Not a valid operation: {cause}")))?;
         let did: Did = did.parse().map_err(|cause| bad(format!("Improperly formatted did: {cause}")))?;
         self.submit(&did, &operation).await?;

@@ -10,7 +10,7 @@ use crate::{
         Server,
         identity::{SignRequest, sign_plc_operation},
     },
-    xrpc::{Json, Procedure, XrpcError, auth::FullAccessOrTakendown},
+    xrpc::{Json, Object, Procedure, XrpcError, auth::FullAccessOrTakendown},
 };
 
 /// Signs an operation over the last one in the directory.
@@ -24,7 +24,7 @@ pub struct Input {
     rotation_keys: Option<Vec<String>>,
     also_known_as: Option<Vec<String>>,
     verification_methods: Option<BTreeMap<String, String>>,
-    services: Option<BTreeMap<String, Service>>,
+    services: Option<BTreeMap<String, Object<Service>>>,
 }
 
 /// The answer.
@@ -49,7 +49,9 @@ impl Procedure for SignPlcOperation {
             rotation_keys: input.rotation_keys,
             also_known_as: input.also_known_as,
             verification_methods: input.verification_methods,
-            services: input.services,
+            services: input
+                .services
+                .map(|services| services.into_iter().map(|(id, Object(service))| (id, service)).collect()),
         };
         let operation = sign_plc_operation(server, &auth.account, request).await?;
         Ok(Json(Output { operation }))

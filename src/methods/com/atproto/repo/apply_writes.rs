@@ -8,7 +8,7 @@ use crate::{
         records::{SwapRecord, Write, WriteRequest, WriteResult, write},
     },
     syntax::{AtIdentifier, Did, Nsid, RecordKey},
-    xrpc::{Json, Procedure, XrpcError, auth::ActiveAccess},
+    xrpc::{Json, Object, Procedure, XrpcError, auth::ActiveAccess},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct ApplyWrites;
 pub struct Input {
     repo: AtIdentifier,
     validate: Option<bool>,
-    writes: Vec<Op>,
+    writes: Vec<Object<Op>>,
     swap_commit: Option<Cid>,
 }
 
@@ -30,8 +30,8 @@ pub struct Input {
 #[derive(Clone, Debug, Deserialize)]
 struct Op {
     #[serde(rename = "$type")]
-    kind: String,
-    collection: Nsid,
+    kind: Option<String>,
+    collection: Option<Nsid>,
     rkey: Option<RecordKey>,
     value: Option<serde_json::Value>,
 }
@@ -68,7 +68,8 @@ impl Procedure for ApplyWrites {
         Json(input): Json<Input>,
     ) -> Result<Json<Output>, XrpcError> {
         check_own(server, &auth.account, &input.repo).await?;
-        let writes = input.writes.into_iter().enumerate().map(|(i, op)| op.into_write(i)).collect::<Result<_, _>>()?;
+        let writes =
+            input.writes.into_iter().enumerate().map(|(i, Object(op))| op.into_write(i)).collect::<Result<_, _>>()?;
         let request = WriteRequest { writes, validate: input.validate, swap_commit: input.swap_commit };
         let written = write(server, &auth.account, request).await?;
         let results = written.results.into_iter().map(|result| OpResult::new(&auth.account.did, result)).collect();
@@ -80,6 +81,8 @@ impl Op {
     fn into_write(self, index: usize) -> Result<Write, XrpcError> {
         let missing = |field: &str| XrpcError::invalid(format!("Invalid input: writes/{index} must have \"{field}\""));
         let Self { kind, collection, rkey, value } = self;
+        let kind = kind.ok_or_else(|| missing("$type"))?;
+        let collection = collection.ok_or_else(|| missing("collection"))?;
         match kind.as_str() {
             "com.atproto.repo.applyWrites#create" => Ok(Write::Create {
                 collection,

@@ -1,0 +1,164 @@
+//! One good call of each method, and what each parameter must not be.
+
+use serde_json::{Value, json};
+
+/// A CID of nothing that is here.
+pub(super) const CID: &str = "bafyreidfayvfuwqa7qlnopdjiqrxzs6blmoeu4rujcjtnci5beludirz2a";
+
+/// Who may call a method.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// Anybody; credentials are not looked at.
+    Anyone,
+    /// Anybody, and bad credentials are refused all the same.
+    Viewer,
+    Session,
+    Refresh,
+    Admin,
+}
+
+/// What a method takes.
+pub(super) enum Takes {
+    /// Query parameters that it demands, and those that it may be given.
+    Params(Value, &'static [&'static str]),
+    /// A JSON body with these properties; the second list are those that it demands.
+    Body(Value, &'static [&'static str]),
+    Nothing,
+    Bytes,
+    Socket,
+}
+
+use Takes::{Body, Bytes, Nothing, Params, Socket};
+use Who::{Admin, Anyone, Refresh, Session, Viewer};
+
+/// One good call of each method. Who adds a method says here what its good call is.
+pub(super) fn good(nsid: &str, did: &str) -> (Who, Takes) {
+    let (area, name) = nsid.strip_prefix("com.atproto.").unwrap_or(nsid).split_once('.').unwrap();
+    let known = match area {
+        "admin" => admin(name, did),
+        "identity" => identity(name, did),
+        "repo" => repo(name, did),
+        "server" => server(name, did),
+        "sync" => sync(name, did),
+        _ => None,
+    };
+    known.unwrap_or_else(|| panic!("{nsid} is new: what is a good call of it?"))
+}
+
+fn admin(name: &str, did: &str) -> Option<(Who, Takes)> {
+    Some(match name {
+        "getAccountInfo" => (Admin, Params(json!({ "did": did }), &[])),
+        "getAccountInfos" => (Admin, Params(json!({ "dids": did }), &[])),
+        "searchAccounts" => (Admin, Params(json!({}), &["limit", "cursor"])),
+        _ => return None,
+    })
+}
+
+fn identity(name: &str, did: &str) -> Option<(Who, Takes)> {
+    Some(match name {
+        "getRecommendedDidCredentials" => (Session, Params(json!({}), &[])),
+        "refreshIdentity" => (Anyone, Body(json!({ "identifier": did }), &["identifier"])),
+        "requestPlcOperationSignature" => (Session, Nothing),
+        "resolveDid" => (Anyone, Params(json!({ "did": did }), &[])),
+        "resolveHandle" => (Anyone, Params(json!({ "handle": "alice.test" }), &[])),
+        "resolveIdentity" => (Anyone, Params(json!({ "identifier": did }), &[])),
+        "signPlcOperation" => {
+            let operation = json!({ "token": "AAAAA-BBBBB", "rotationKeys": [], "alsoKnownAs": [],
+                "verificationMethods": {}, "services": {} });
+            (Session, Body(operation, &[]))
+        }
+        "submitPlcOperation" => (Session, Body(json!({ "operation": {} }), &["operation"])),
+        "updateHandle" => (Session, Body(json!({ "handle": "alice.test" }), &["handle"])),
+        _ => return None,
+    })
+}
+
+fn repo(name: &str, did: &str) -> Option<(Who, Takes)> {
+    const COLLECTION: &str = "com.example.hostile";
+    let write = |demanded| {
+        let input = json!({ "repo": did, "collection": COLLECTION, "rkey": "self", "record": {}, "validate": false,
+            "swapCommit": CID });
+        (Session, Body(input, demanded))
+    };
+    Some(match name {
+        "applyWrites" => {
+            let input = json!({ "repo": did, "validate": false, "writes": [], "swapCommit": CID });
+            (Session, Body(input, &["repo", "writes"]))
+        }
+        "createRecord" => write(&["repo", "collection", "record"]),
+        "putRecord" => write(&["repo", "collection", "rkey", "record"]),
+        "deleteRecord" => {
+            let input = json!({ "repo": did, "collection": COLLECTION, "rkey": "self", "swapRecord": CID });
+            (Session, Body(input, &["repo", "collection", "rkey"]))
+        }
+        "describeRepo" => (Anyone, Params(json!({ "repo": did }), &[])),
+        "getRecord" => (Anyone, Params(json!({ "repo": did, "collection": COLLECTION, "rkey": "self" }), &["cid"])),
+        "listRecords" => (Anyone, Params(json!({ "repo": did, "collection": COLLECTION }), &["limit", "reverse"])),
+        "uploadBlob" => (Session, Bytes),
+        _ => return None,
+    })
+}
+
+fn server(name: &str, did: &str) -> Option<(Who, Takes)> {
+    Some(match name {
+        "checkAccountStatus" | "getSession" => (Session, Params(json!({}), &[])),
+        "createAccount" => {
+            let input = json!({ "handle": "mallory.test", "email": "m@example.com", "password": "correct horse",
+                "inviteCode": "x", "did": did, "recoveryKey": "x" });
+            (Viewer, Body(input, &["handle"]))
+        }
+        "createInviteCode" => (Admin, Body(json!({ "useCount": 1, "forAccount": did }), &["useCount"])),
+        "createInviteCodes" => {
+            (Admin, Body(json!({ "codeCount": 1, "useCount": 1, "forAccounts": [] }), &["useCount"]))
+        }
+        "createSession" => {
+            let input = json!({ "identifier": "alice.test", "password": "wrong horse", "allowTakendown": false });
+            (Anyone, Body(input, &["identifier", "password"]))
+        }
+        "deleteSession" | "refreshSession" => (Refresh, Nothing),
+        "describeServer" => (Anyone, Params(json!({}), &[])),
+        "getServiceAuth" => (Session, Params(json!({ "aud": "did:web:example.com" }), &["exp", "lxm"])),
+        "reserveSigningKey" => (Anyone, Body(json!({ "did": did }), &[])),
+        _ => return None,
+    })
+}
+
+fn sync(name: &str, did: &str) -> Option<(Who, Takes)> {
+    let of_did = |optional| Params(json!({ "did": did }), optional);
+    Some(match name {
+        "getBlob" => (Viewer, Params(json!({ "did": did, "cid": CID }), &[])),
+        "getBlocks" => (Viewer, Params(json!({ "did": did, "cids": CID }), &[])),
+        "getCheckout" | "getHead" | "getLatestCommit" => (Viewer, of_did(&[])),
+        "getRecord" => {
+            (Viewer, Params(json!({ "did": did, "collection": "com.example.hostile", "rkey": "self" }), &[]))
+        }
+        "getRepo" => (Viewer, of_did(&["since"])),
+        "getRepoStatus" => (Anyone, of_did(&[])),
+        "listBlobs" => (Viewer, of_did(&["since", "limit", "cursor"])),
+        "listRepos" => (Anyone, Params(json!({}), &["limit", "cursor"])),
+        "listReposByCollection" => {
+            (Anyone, Params(json!({ "collection": "com.example.hostile" }), &["limit", "cursor"]))
+        }
+        "subscribeRepos" => (Anyone, Socket),
+        _ => return None,
+    })
+}
+
+/// What a parameter of this name must not be, percent-encoded.
+pub(super) fn bad_values(name: &str) -> &'static [&'static str] {
+    match name {
+        "did" | "dids" => &["x", "did:", "did:plc:", "alice.test", "did:web:%00", "did:PLC:a", "..%2F..%2Fetc", "%ff"],
+        "repo" | "identifier" => &["x", "@alice.test", "did:", "..%2F..", "a..b", "%00", "%f0%28%8c%28"],
+        "collection" | "lxm" => &["x", "com.example", "com..example.x", "com.example.a%2Fb", "com.example.%C3%A9"],
+        "rkey" => &[".", "..", "a%2Fb", "%20", "%00", "%23"],
+        "cid" | "cids" => &["x", "bafy", "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn", "b", "%00"],
+        "since" => &["x", "0", "3kaaaaaaaaa2aa", "zzzzzzzzzzzzz"],
+        "limit" => &["x", "0", "-1", "2001", "1.5", "NaN", "99999999999999999999", "0x10", "1%00"],
+        "cursor" => &["x", "'%20or%201=1", "99999999999999999999", "%00"],
+        "handle" => &["x", "a..b", "-a.test", "a_b.test", "%E2%98%83.test", "alice.test%00"],
+        "aud" => &["x", "did:web:example.com%23", "did:web:example.com%23a%23b", "alice.test"],
+        "exp" => &["x", "-5", "1", "99999999999", "99999999999999999999"],
+        "reverse" => &["maybe", "2"],
+        other => panic!("{other} is new: what must it not be?"),
+    }
+}
