@@ -14,6 +14,7 @@ pub mod ipld;
 pub mod event;
 pub mod plc;
 
+pub mod delegation;
 pub mod identity;
 pub mod repo;
 

@@ -46,6 +46,10 @@ pub struct SessionClaims {
     pub iat: i64,
     /// The instant from which it is expired, in seconds since the epoch.
     pub exp: i64,
+    /// When the session was opened with the password, in seconds since the epoch; a refresh keeps it. Only in access
+    /// tokens of full sessions.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub auth_time: Option<i64>,
     /// Only in refresh tokens.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub jti: Option<String>,

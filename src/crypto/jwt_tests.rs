@@ -15,6 +15,7 @@ fn session_claims() -> SessionClaims {
         sub: "did:plc:abc".to_owned(),
         iat: NOW.as_secs(),
         exp: NOW.as_secs() + 7200,
+        auth_time: None,
         jti: None,
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     limits::plc::DID_KEY_MAX_CHARS,
 };
 
-const DID_KEY: &str = "did:key:";
+pub(super) const DID_KEY: &str = "did:key:";
 
 /// The two curves that the protocol signs with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -213,9 +213,13 @@ impl DidKey {
     /// The multibase part: `z…` (the `publicKeyMultibase` of a Multikey).
     pub fn multibase(&self) -> String {
         let mut text = String::from("z");
-        let bytes = [self.curve().multicodec().as_slice(), &self.compressed].concat();
-        text.push_str(&bs58::encode(bytes).into_string());
+        text.push_str(&bs58::encode(self.to_multicodec_bytes()).into_string());
         text
+    }
+
+    /// The multicodec prefix and the compressed point.
+    pub(super) fn to_multicodec_bytes(&self) -> Vec<u8> {
+        [self.curve().multicodec().as_slice(), &self.compressed].concat()
     }
 
     /// From a `publicKeyMultibase` in a DID document: a Multikey, or the legacy `EcdsaSecp256k1…`/`EcdsaSecp256r1…2019`
@@ -340,7 +344,7 @@ pub fn is_did_key_syntax(text: &str) -> bool {
 }
 
 /// The bytes of `z` and base58btc; `None` for anything else, and beyond [`DID_KEY_MAX_CHARS`].
-fn decode_multibase(text: &str) -> Option<Vec<u8>> {
+pub(super) fn decode_multibase(text: &str) -> Option<Vec<u8>> {
     let base58 = text.strip_prefix('z').filter(|rest| rest.len() <= DID_KEY_MAX_CHARS)?;
     bs58::decode(base58).into_vec().ok()
 }
