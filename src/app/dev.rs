@@ -139,6 +139,7 @@ impl DevServer {
             durability: if settings.state.is_some() { Durability::Full } else { Durability::Process },
             password_cost: Cost::Minimum,
             genesis_endpoint: settings.seed.and_then(|_| Url::parse(GENESIS_ENDPOINT).ok()),
+            plc_limits: settings.plc_limits,
             mailer: Some(Mailer::kept()),
         };
         let instance = Instance::start(&config, world, pds_listener).await?;

@@ -12,7 +12,8 @@ use crate::{
         SmtpOptions,
     },
     service::{
-        AccountLocks, JournalTurns, PasswordPool, Policy, Server, SigningKeys, TidSource, journal, run_maintenance,
+        AccountLocks, JournalTurns, PasswordPool, Policy, Server, SigningKeys, TidSource, delegation, journal,
+        run_maintenance,
     },
     store::{Durability, OpenError, Store, StoreOptions},
     tasks::Tasks,
@@ -34,6 +35,8 @@ pub struct World {
     pub password_cost: Cost,
     /// Endpoint that genesis operations name, when it is not the public URL.
     pub genesis_endpoint: Option<Url>,
+    /// Whether the PLC directory counts operations.
+    pub plc_limits: bool,
     /// Mail, when it is not the configured SMTP server.
     pub mailer: Option<Mailer>,
 }
@@ -46,6 +49,7 @@ impl Default for World {
             durability: Durability::Full,
             password_cost: Cost::Standard,
             genesis_endpoint: None,
+            plc_limits: true,
             mailer: None,
         }
     }
@@ -104,6 +108,7 @@ impl Instance {
         let tasks = Tasks::new();
         let server = Arc::new(server(config, world, &tasks).await?);
         journal::start_reconciler(&server);
+        delegation::start_watch(&server);
         tasks.spawn(run_maintenance(Arc::clone(&server)));
         let site: Arc<dyn Site> = Arc::new(PdsSite::new(Arc::clone(&server)));
         let app = http::App::pds(Arc::clone(&server), methods::methods(), site, config.server.trusted_proxies.clone());
@@ -156,6 +161,7 @@ async fn server(config: &Config, world: World, tasks: &Tasks) -> Result<Server, 
         plc: PlcClient::new(&config.identity.plc_url, &outbound)?,
         policy: Policy {
             genesis_endpoint: world.genesis_endpoint,
+            plc_limits: world.plc_limits,
             password_cost: world.password_cost,
             ..config.policy()
         },

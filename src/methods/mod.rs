@@ -1,11 +1,13 @@
 //! The endpoints: one type and one file each, found by its NSID. [`methods`] lists all of them.
 pub mod com;
+pub mod dev;
 mod reading;
 #[cfg(test)]
 mod testing;
 
 use crate::xrpc::Methods;
 use com::atproto::{admin, identity, repo, server, sync};
+use dev::housekey::delegation;
 
 /// Every method that the server has.
 #[rustfmt::skip]
@@ -59,4 +61,13 @@ pub fn methods() -> Methods {
         .query::<sync::ListRepos>()
         .query::<sync::ListReposByCollection>()
         .subscription::<sync::SubscribeRepos>()
+        // dev.housekey.delegation
+        .procedure::<delegation::CreateDelegation>()
+        .procedure::<delegation::DeleteDelegation>()
+        .query::<delegation::GetAssociatedData>()
+        .query::<delegation::GetDelegation>()
+        .query::<delegation::ListDelegations>()
+        .procedure::<delegation::PutAssociatedData>()
+        .procedure::<delegation::RequestDelegationToken>()
+        .procedure::<delegation::UpdateDelegation>()
 }

@@ -7,6 +7,7 @@ mod flights;
 mod guard;
 mod lookup;
 mod mail;
+mod messages;
 mod plc;
 mod resolver;
 #[cfg(test)]
@@ -19,5 +20,6 @@ pub use fetch::{
 };
 pub use guard::Refusal;
 pub use mail::{Mail, MailError, Mailer, SmtpOptions};
+pub use messages::Messages;
 pub use plc::{PlcClient, PlcError, PostError};
 pub use resolver::{Freshness, ResolveError, Resolver, ResolverOptions};

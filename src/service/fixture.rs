@@ -55,6 +55,7 @@ impl Fixture {
             sub: did.to_string(),
             iat,
             exp: iat + 7_200,
+            auth_time: None,
             jti: None,
         };
         self.server.session_key.sign(SessionToken::Access, &claims)

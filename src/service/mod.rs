@@ -1,6 +1,7 @@
 //! The verbs of the server: each joins the pure domain, the store and the outside world. No HTTP here.
 pub mod accounts;
 pub mod blobs;
+pub mod delegation;
 pub mod email;
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -87,6 +87,8 @@ pub struct Policy {
     pub appview: Option<(Url, Did)>,
     /// Endpoint that genesis operations name, when it is not `public_url` (seeded development accounts).
     pub genesis_endpoint: Option<Url>,
+    /// Whether the PLC directory counts operations, so that its budget is kept here too.
+    pub plc_limits: bool,
     /// Argon2's cost for new hashes.
     pub password_cost: crate::crypto::password::Cost,
 }

@@ -6,6 +6,7 @@ use data_encoding::BASE64;
 
 use super::{PasswordsBusy, Server};
 use crate::{
+    clock::Timestamp,
     crypto::{
         jwt::{Scope, SessionClaims, SessionToken},
         password,
@@ -115,7 +116,7 @@ pub async fn open(
     app_password: Option<String>,
 ) -> Result<SessionTokens, StoreError> {
     let (id, now) = (new_id(server), server.now());
-    let tokens = sign(server, &account.did, scope_of(app_password.as_ref()), &id);
+    let tokens = sign(server, &account.did, scope_of(app_password.as_ref()), &id, Some(now));
     let expires_at = now.plus(limits::REFRESH_TOKEN_LIFETIME);
     server.store.open_session(NewSession { id, account: account.id, expires_at, app_password, opened_at: now }).await?;
     Ok(tokens)
@@ -134,7 +135,9 @@ pub async fn refresh(server: &Server, account: &Account, id: &str) -> Result<Ses
     let next_ends = now.plus(limits::REFRESH_TOKEN_LIFETIME);
     let grace_ends = now.plus(limits::REFRESH_GRACE);
     match server.store.rotate_session(account.id, id, &next, next_ends, grace_ends, now).await? {
-        Rotation::Next { id, app_password, .. } => Ok(sign(server, &account.did, scope_of(app_password.as_ref()), &id)),
+        Rotation::Next { id, app_password, opened_at } => {
+            Ok(sign(server, &account.did, scope_of(app_password.as_ref()), &id, Some(opened_at)))
+        }
         Rotation::Revoked => Err(RefreshError::Revoked),
     }
 }
@@ -174,7 +177,7 @@ pub async fn document(server: &Server, did: &Did) -> Option<serde_json::Value> {
 
 /// Tokens of a taken-down account: they open what leaving needs, and cannot be exchanged, since nothing is stored.
 fn narrow_tokens(server: &Server, did: &Did) -> SessionTokens {
-    sign(server, did, Scope::Takendown, &new_id(server))
+    sign(server, did, Scope::Takendown, &new_id(server), None)
 }
 
 const fn scope_of(app_password: Option<&String>) -> Scope {
@@ -188,14 +191,17 @@ fn new_id(server: &Server) -> String {
     BASE64.encode(&random_bytes::<{ limits::SESSION_ID_BYTES }>(server.entropy.as_ref()))
 }
 
-fn sign(server: &Server, did: &Did, scope: Scope, id: &str) -> SessionTokens {
+fn sign(server: &Server, did: &Did, scope: Scope, id: &str, opened_at: Option<Timestamp>) -> SessionTokens {
     let now = server.now();
+    // An app password never stands for the owner, however lately it was typed.
+    let auth_time = opened_at.filter(|_| scope == Scope::Access).map(Timestamp::as_secs);
     let claims = |scope: Scope, lifetime: Duration, jti: Option<String>| SessionClaims {
         scope,
         aud: server.policy.service_did.to_string(),
         sub: did.to_string(),
         iat: now.as_secs(),
         exp: now.plus(lifetime).as_secs(),
+        auth_time: if jti.is_none() { auth_time } else { None },
         jti,
     };
     let access = claims(scope, limits::ACCESS_TOKEN_LIFETIME, None);

@@ -16,6 +16,8 @@ pub enum CodePurpose {
     ResetPassword,
     /// Delete an account.
     DeleteAccount,
+    /// Change a delegation; the hash is of the code together with the one change that it is for.
+    Delegation,
 }
 /// What came of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,31 @@ impl Store {
         hash: [u8; 32],
         now: Timestamp,
     ) -> Result<TakeCode, StoreError> {
+        self.try_code(account, purpose, hash, now, true).await
+    }
+
+    /// Tries a code without using it up: a wrong one counts as an attempt.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn check_code(
+        &self,
+        account: AccountId,
+        purpose: CodePurpose,
+        hash: [u8; 32],
+        now: Timestamp,
+    ) -> Result<TakeCode, StoreError> {
+        self.try_code(account, purpose, hash, now, false).await
+    }
+
+    async fn try_code(
+        &self,
+        account: AccountId,
+        purpose: CodePurpose,
+        hash: [u8; 32],
+        now: Timestamp,
+        use_up: bool,
+    ) -> Result<TakeCode, StoreError> {
         self.write(move |work| {
             let key = (account.0, purpose.number());
             let stored = sql::one(
@@ -82,7 +109,9 @@ impl Store {
                 )?;
                 return Ok(TakeCode::Invalid);
             }
-            sql::execute(work.conn, "DELETE FROM codes WHERE account = ?1 AND purpose = ?2", key)?;
+            if use_up {
+                sql::execute(work.conn, "DELETE FROM codes WHERE account = ?1 AND purpose = ?2", key)?;
+            }
             Ok(if expires_at <= now { TakeCode::Expired } else { TakeCode::Accepted })
         })
         .await
@@ -98,6 +127,7 @@ impl CodePurpose {
             Self::UpdateEmail => 2,
             Self::ResetPassword => 3,
             Self::DeleteAccount => 4,
+            Self::Delegation => 5,
         }
     }
 }

@@ -4,14 +4,16 @@ use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountId, AccountState, ChangeSet, CommitRefused, CreateConflict, Store, StoreError,
+    AccountId, AccountState, ChangeSet, CommitRefused, CreateConflict, DelegationRow, Store, StoreError,
     accounts::{handle_is_held, has_open_row, write_handle, write_state},
     commit::{Prepared, prepare, timed},
+    delegations::{write_head, write_row},
     sql,
     writer::Work,
 };
 use crate::{
     clock::Timestamp,
+    delegation::DelegationId,
     event::UnnumberedFrame,
     ipld::Cid,
     syntax::{Did, Handle},
@@ -33,6 +35,23 @@ pub enum JournalKind {
     },
     /// An operation that the owner submitted by `submitPlcOperation`, or one that only moves the service endpoint.
     Submit,
+    /// A delegation that is created, updated or ended.
+    Delegation(DelegationChange),
+}
+/// What a change of a delegation writes into the repository once its operation stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DelegationChange {
+    /// Its id.
+    pub id: DelegationId,
+    /// The did:key that it names from then on; none ends it.
+    pub key: Option<String>,
+    /// The CID of the statement; none for an end without one.
+    pub statement_cid: Option<Cid>,
+    /// The statement as data-model JSON.
+    pub statement: Option<serde_json::Value>,
+    /// The entries of associated data that stand under the new key, as data-model JSON.
+    pub entries: Vec<serde_json::Value>,
 }
 /// Where a change stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +113,6 @@ pub enum OpenJournal {
     Store(#[from] StoreError),
 }
 /// What becomes true with a row's `applied`.
-#[expect(clippy::large_enum_variant, reason = "made once per change of an identity and moved straight on")]
 #[derive(Clone, Debug)]
 pub enum JournalEffect {
     /// The pending account becomes active with its genesis commit; events in this order.
@@ -103,6 +121,15 @@ pub enum JournalEffect {
     UpdateHandle(Handle, Vec<UnnumberedFrame>),
     /// Only events.
     Events(Vec<UnnumberedFrame>),
+    /// The records' commit with its events, or events alone where no record changes; and the delegation as it is now.
+    Delegation {
+        /// The commit; none when no record changes.
+        commit: Option<ChangeSet>,
+        /// What is announced after it.
+        events: Vec<UnnumberedFrame>,
+        /// The delegation.
+        row: DelegationRow,
+    },
 }
 /// The start of the journal's queries, with the columns that [`row_columns`] reads.
 macro_rules! select_row {
@@ -112,11 +139,16 @@ macro_rules! select_row {
     };
 }
 
+/// The latest row of a statement (its digest) and DID.
+pub(super) const STATEMENT_ROWS: &str =
+    concat!(select_row!(), " WHERE statement_digest = ?1 AND did = ?2 ORDER BY id DESC LIMIT 1");
+
 /// An effect with everything that can be found out before the writer has it.
 enum PreparedEffect {
     CreateAccount(Box<Prepared>),
     UpdateHandle(Handle, Vec<(UnnumberedFrame, Timestamp)>),
     Events(Vec<(UnnumberedFrame, Timestamp)>),
+    Delegation(Option<Box<Prepared>>, Vec<(UnnumberedFrame, Timestamp)>, DelegationRow),
 }
 
 impl Store {
@@ -213,6 +245,10 @@ impl Store {
             }
             JournalEffect::UpdateHandle(handle, events) => PreparedEffect::UpdateHandle(handle, timed(events)?),
             JournalEffect::Events(events) => PreparedEffect::Events(timed(events)?),
+            JournalEffect::Delegation { commit, events, row } => {
+                let commit = commit.map(|change| prepare(&inner.shared, &inner.points, change)).transpose()?;
+                PreparedEffect::Delegation(commit.map(Box::new), timed(events)?, row)
+            }
         };
         let settled = self
             .write(move |work| {
@@ -220,8 +256,11 @@ impl Store {
                 Ok::<_, CreateConflict>(effect)
             })
             .await?;
-        if let PreparedEffect::CreateAccount(prepared) = settled {
-            prepared.settle(&inner.shared);
+        match settled {
+            PreparedEffect::CreateAccount(prepared) | PreparedEffect::Delegation(Some(prepared), ..) => {
+                prepared.settle(&inner.shared);
+            }
+            PreparedEffect::UpdateHandle(..) | PreparedEffect::Events(_) | PreparedEffect::Delegation(None, ..) => {}
         }
         Ok(())
     }
@@ -258,12 +297,17 @@ pub(super) fn insert_row(conn: &Connection, account: AccountId, row: &NewJournal
     let kind = serde_json::to_string(&row.kind).map_err(|cause| StoreError::Damaged(cause.to_string()))?;
     let held = match &row.kind {
         JournalKind::UpdateHandle { handle } => Some(handle.as_str()),
-        JournalKind::CreateAccount | JournalKind::Submit => None,
+        JournalKind::CreateAccount | JournalKind::Submit | JournalKind::Delegation(_) => None,
+    };
+    let statement = match &row.kind {
+        JournalKind::Delegation(change) => change.statement_cid.as_ref().map(Cid::digest),
+        JournalKind::CreateAccount | JournalKind::Submit | JournalKind::UpdateHandle { .. } => None,
     };
     sql::execute(
         conn,
-        "INSERT INTO journal (did, account, kind, held_handle, operation, operation_digest, prev_digest, created_at, state)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
+        "INSERT INTO journal (did, account, kind, held_handle, operation, operation_digest, prev_digest, created_at, state,
+         statement_digest)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9)",
         (
             row.did.as_str(),
             account.0,
@@ -273,6 +317,7 @@ pub(super) fn insert_row(conn: &Connection, account: AccountId, row: &NewJournal
             row.operation_cid.digest(),
             row.prev.as_ref().map(Cid::digest),
             row.at.as_micros(),
+            statement,
         ),
     )?;
     Ok(JournalId(conn.last_insert_rowid()))
@@ -306,6 +351,14 @@ fn apply(work: &mut Work<'_>, id: JournalId, effect: &PreparedEffect, at: Timest
         PreparedEffect::Events(events) => {
             work.announce(events)?;
         }
+        PreparedEffect::Delegation(commit, events, delegation) => {
+            if let Some(commit) = commit {
+                commit.apply(work).map_err(commit_failed)?;
+            }
+            write_row(work.conn, row.account, delegation)?;
+            write_head(work.conn, row.account, &row.change.operation_cid)?;
+            work.announce(events)?;
+        }
     }
     Ok(())
 }
@@ -314,7 +367,7 @@ fn commit_failed(refused: CommitRefused) -> CreateConflict {
     match refused {
         CommitRefused::Store(cause) => cause.into(),
         CommitRefused::StaleHead { .. } | CommitRefused::BlobMissing(_) => {
-            StoreError::Damaged(format!("a first commit was refused: {refused}")).into()
+            StoreError::Damaged(format!("a journaled commit was refused: {refused}")).into()
         }
     }
 }
@@ -331,7 +384,7 @@ fn read_row(conn: &Connection, id: JournalId) -> Result<Option<JournalRow>, Stor
     sql::one(conn, concat!(select_row!(), " WHERE id = ?1"), [id.0], row_columns)
 }
 
-fn row_columns(row: &Row<'_>) -> Result<JournalRow, StoreError> {
+pub(super) fn row_columns(row: &Row<'_>) -> Result<JournalRow, StoreError> {
     let kind: String = sql::col(row, 3)?;
     let prev = if sql::col::<Option<[u8; 32]>>(row, 6)?.is_some() { Some(sql::cbor_cid(row, 6)?) } else { None };
     Ok(JournalRow {

@@ -14,6 +14,7 @@ mod blobs;
 mod checkpoint;
 mod codes;
 mod commit;
+mod delegations;
 mod error;
 mod events;
 mod export;
@@ -37,11 +38,14 @@ pub use accounts::{Account, AccountId, AccountState, CreateConflict, NewAccount}
 pub use blob_files::{BlobFile, BlobFiles, BlobWrite, StagedBlob};
 pub use blobs::{BlobRow, ListedBlob, MissingBlob};
 pub use codes::{CodePurpose, TakeCode};
+pub use delegations::{DelegationRow, DelegationState};
 pub use error::{OpenError, StoreError};
 pub use events::StoredEvent;
 pub use export::Export;
 pub use invites::{InviteCode, NewInvite};
-pub use journal::{JournalEffect, JournalId, JournalKind, JournalRow, JournalState, NewJournalRow, OpenJournal};
+pub use journal::{
+    DelegationChange, JournalEffect, JournalId, JournalKind, JournalRow, JournalState, NewJournalRow, OpenJournal,
+};
 pub use plc_directory::{DirectoryAppend, DirectoryEntry};
 pub use repo::{
     Backlink, ChangeSet, CommitRefused, Committed, ListRecords, ListedRecord, ListedRepo, RecordChange, RecordPut,

@@ -12,7 +12,8 @@ use super::{Durability, OpenError, StoreError, sql::failed};
 use crate::limits::store::{BUSY_TIMEOUT, STATEMENT_CACHE, WAL_FILE_BYTES, WRITER_CACHE_KIB};
 
 /// The migrations in order; they only go forward, and one that was released never changes.
-const MIGRATIONS: [M<'_>; 1] = [M::up(include_str!("migrations/0001_initial.sql"))];
+const MIGRATIONS: [M<'_>; 2] =
+    [M::up(include_str!("migrations/0001_initial.sql")), M::up(include_str!("migrations/0002_delegation.sql"))];
 
 /// Makes the directory, refuses file systems that cannot be trusted, and takes the lock, which the returned file holds.
 pub(super) fn claim(dir: &Path) -> Result<File, OpenError> {

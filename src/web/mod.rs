@@ -1,5 +1,7 @@
 //! What is not XRPC: the root, `.well-known`, `/tls-check`, the PLC directory's face.
 
+mod delegation;
+mod delegation_page;
 mod dev_mail;
 mod pds;
 mod plc_directory;

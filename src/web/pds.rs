@@ -1,11 +1,16 @@
 //! The pages of the PDS: the root, `/.well-known`, health, and what a TLS proxy asks.
 
-use super::{Site, WebReply, WebRequest, dev_mail};
+use super::{
+    Site, WebReply, WebRequest, delegation,
+    delegation_page::{self, Visitors},
+    dev_mail,
+};
 use crate::{
+    delegation::WELL_KNOWN_PATH,
     identity::DidDocument,
     service::Server,
     store::{AccountState, StoreError},
-    syntax::Handle,
+    syntax::{Handle, Nsid},
     xrpc::{Reply, ReplyBody, XrpcError},
 };
 use bytes::Bytes;
@@ -27,22 +32,24 @@ struct Assets;
 #[derive(Debug)]
 pub struct PdsSite {
     server: Arc<Server>,
+    visitors: Visitors,
 }
 
 impl PdsSite {
     /// The pages of `server`.
     pub fn new(server: Arc<Server>) -> Self {
-        Self { server }
+        Self { server, visitors: Visitors::new() }
     }
 }
 
 impl Site for PdsSite {
     fn handle(self: Arc<Self>, request: WebRequest) -> BoxFuture<'static, WebReply> {
-        Box::pin(async move { WebReply::Reply(page(&self.server, &request).await) })
+        Box::pin(async move { WebReply::Reply(page(&self, &request).await) })
     }
 }
 
-async fn page(server: &Server, request: &WebRequest) -> Reply {
+async fn page(site: &PdsSite, request: &WebRequest) -> Reply {
+    let server = site.server.as_ref();
     let path = request.path.as_str();
     let Some(page) = Page::at(path) else { return not_found() };
     if !matches!(request.method, Method::GET | Method::HEAD) {
@@ -54,6 +61,10 @@ async fn page(server: &Server, request: &WebRequest) -> Reply {
         Page::Health => health(&server.policy.version, server.store.ping().await),
         Page::AtprotoDid => atproto_did(server, &request.host).await,
         Page::DidDocument => did_document(server, &request.host).await,
+        Page::Delegation => delegation::page(server, request).await,
+        Page::AboutDelegation(actor) => delegation_page::page(server, &site.visitors, actor, &request.query).await,
+        Page::Style => style(),
+        Page::Lexicon(file) => lexicon(file),
         Page::ChangePassword => Reply::new(StatusCode::FOUND, ReplyBody::Full(Bytes::new()))
             .with_header(header::LOCATION, HeaderValue::from_static("/account/reset-password")),
         Page::TlsCheck => tls_check(server, &request.query).await,
@@ -65,18 +76,22 @@ async fn page(server: &Server, request: &WebRequest) -> Reply {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Page {
+enum Page<'a> {
     Asset(&'static str),
+    Lexicon(&'a str),
     Health,
     AtprotoDid,
     DidDocument,
+    Delegation,
+    AboutDelegation(&'a str),
+    Style,
     ChangePassword,
     TlsCheck,
     DevMail,
 }
 
-impl Page {
-    fn at(path: &str) -> Option<Self> {
+impl<'a> Page<'a> {
+    fn at(path: &'a str) -> Option<Self> {
         Some(match path {
             "/" => Self::Asset("banner.txt"),
             "/dev/mail" => Self::DevMail,
@@ -86,13 +101,39 @@ impl Page {
             "/.well-known/did.json" => Self::DidDocument,
             "/.well-known/change-password" => Self::ChangePassword,
             "/tls-check" => Self::TlsCheck,
-            _ => return None,
+            "/pages/style.css" => Self::Style,
+            WELL_KNOWN_PATH => Self::Delegation,
+            _ => match path.strip_prefix("/delegation/") {
+                Some(actor) if !actor.contains('/') => Self::AboutDelegation(actor),
+                Some(_) => return None,
+                None => Self::Lexicon(path.strip_prefix("/lexicons/")?.strip_suffix(".json")?),
+            },
         })
     }
 }
 
 fn asset(name: &str) -> Reply {
     Assets::get(name).map_or_else(not_found, |file| Reply::bytes(TEXT, Bytes::from(file.data.into_owned())))
+}
+
+/// What all pages for people look like.
+fn style() -> Reply {
+    Assets::get("pages/style.css").map_or_else(not_found, |file| {
+        Reply::bytes("text/css; charset=utf-8", Bytes::from(file.data.into_owned()))
+            .with_header(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))
+            .with_header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
+    })
+}
+
+/// The lexicon with this NSID, one of the server's own.
+fn lexicon(nsid: &str) -> Reply {
+    // Parsed, so that no path can be smuggled in.
+    let Ok(nsid) = nsid.parse::<Nsid>() else { return not_found() };
+    let name = format!("lexicons/{}.json", nsid.as_str().replace('.', "/"));
+    Assets::get(&name).map_or_else(not_found, |file| {
+        Reply::raw_json(file.data.into_owned())
+            .with_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))
+    })
 }
 
 fn text(status: StatusCode, text: &str) -> Reply {
@@ -141,7 +182,7 @@ async fn did_document(server: &Server, host: &str) -> Reply {
     json(StatusCode::OK, &DidDocument::of_server(&policy.service_did, &policy.public_url))
 }
 
-async fn is_handle(server: &Server, host: &str) -> bool {
+pub(super) async fn is_handle(server: &Server, host: &str) -> bool {
     if host.eq_ignore_ascii_case(&server.policy.hostname) {
         return false;
     }
@@ -225,6 +266,17 @@ mod tests {
         {
             assert_eq!(Page::at(path), None, "{path}");
         }
+    }
+
+    #[test]
+    fn a_lexicon_is_served_by_its_nsid_and_nothing_else_is() {
+        let reply = lexicon("dev.housekey.delegation.getDelegation");
+        assert!(body(&reply).contains("\"dev.housekey.delegation.getDelegation\""));
+        assert_eq!(reply.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        for other in ["dev.housekey.delegation.nonesuch", "..", "../mail/plc_operation", "dev/housekey", ""] {
+            assert_eq!(lexicon(other).status, StatusCode::NOT_FOUND, "{other}");
+        }
+        assert_eq!(Page::at("/lexicons/a.b.c.json"), Some(Page::Lexicon("a.b.c")));
     }
 
     #[test]

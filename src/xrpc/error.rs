@@ -18,6 +18,8 @@ pub struct XrpcError {
     pub name: Cow<'static, str>,
     /// One sentence that helps.
     pub message: String,
+    /// When to come back, in seconds.
+    pub retry_after: Option<u64>,
 }
 
 impl XrpcError {
@@ -43,7 +45,7 @@ impl XrpcError {
 
     /// Any status and name.
     pub fn with_status(status: StatusCode, name: &'static str, message: impl Into<String>) -> Self {
-        Self { status, name: name.into(), message: message.into() }
+        Self { status, name: name.into(), message: message.into(), retry_after: None }
     }
 
     /// 501: no such method here, and nobody to pass it on to.
@@ -68,7 +70,9 @@ impl XrpcError {
             serde_json::to_vec(&Body { error: &self.name, message: &shortened(&self.message) }).unwrap_or_default();
         let mut reply = Reply::bytes("application/json; charset=utf-8", Bytes::from(body));
         reply.status = self.status;
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if let Some(seconds) = self.retry_after {
+            reply.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        } else if self.status == StatusCode::SERVICE_UNAVAILABLE {
             reply.headers.insert(header::RETRY_AFTER, HeaderValue::from(crate::limits::http::RETRY_AFTER_SECONDS));
         }
         reply

@@ -181,6 +181,7 @@ impl From<PlcOperationError> for XrpcError {
             PlcOperationError::InvalidToken => Self::bad("InvalidToken", message),
             PlcOperationError::ExpiredToken => Self::bad("ExpiredToken", message),
             PlcOperationError::State(cause) => cause.into(),
+            PlcOperationError::Delegation(cause) => cause.into(),
             PlcOperationError::Journal(cause) => cause.into(),
             PlcOperationError::Store(cause) => cause.into(),
         }

@@ -23,6 +23,7 @@ impl From<WriteError> for XrpcError {
             | WriteError::Missing(_)
             | WriteError::Twice(_)
             | WriteError::EventTooLarge => Self::invalid(message),
+            WriteError::Reserved(_) => Self::bad("ReservedCollection", message),
             WriteError::BlobNotFound(_) => Self::bad("BlobNotFound", message),
             WriteError::BlobMimeType { .. } => Self::bad("InvalidMimeType", message),
             WriteError::BlobSize { .. } => Self::bad("InvalidSize", message),

@@ -13,6 +13,7 @@ use crate::{
     plc::{self, ATPROTO_KEY, ATPROTO_PDS, ATPROTO_PDS_TYPE, ConstraintError, Operation, Service},
     service::{
         Server,
+        delegation::{self, DelegationFailure},
         journal::{self, Applied, JournalError},
     },
     store::{Account, CodePurpose, JournalKind, StoreError, TakeCode},
@@ -79,6 +80,9 @@ pub enum PlcOperationError {
     /// It is no operation, or says what would cut the account off from this server.
     #[error("{0}")]
     Operation(&'static str),
+    /// It would change a delegation.
+    #[error(transparent)]
+    Delegation(#[from] DelegationFailure),
     /// The change of the directory and here.
     #[error(transparent)]
     Journal(JournalError),
@@ -93,16 +97,21 @@ impl From<JournalError> for PlcOperationError {
     }
 }
 
-/// What this server would have the account's DID say.
-pub fn recommended_credentials(server: &Server, account: &Account) -> Recommended {
+/// What this server would have the account's DID say, delegated keys included as it says them now.
+///
+/// # Errors
+/// When the directory cannot say which keys are delegated: leaving them out could end a delegation.
+pub async fn recommended_credentials(server: &Server, account: &Account) -> Result<Recommended, DelegationFailure> {
+    let mut verification_methods = delegation::delegated_keys(server, account).await?;
+    verification_methods.insert(ATPROTO_KEY.to_owned(), account.signing_key.clone());
     let service = Service { kind: ATPROTO_PDS_TYPE.to_owned(), endpoint: server.policy.endpoint() };
     let server_key = server.rotation_key.did_key().to_string();
-    Recommended {
+    Ok(Recommended {
         also_known_as: vec![format!("at://{}", account.handle)],
-        verification_methods: BTreeMap::from([(ATPROTO_KEY.to_owned(), account.signing_key.clone())]),
+        verification_methods,
         rotation_keys: server.policy.recovery_did_key.iter().cloned().chain([server_key]).collect(),
         services: BTreeMap::from([(ATPROTO_PDS.to_owned(), service)]),
-    }
+    })
 }
 
 /// Mails the owner the code that [`sign_plc_operation`] asks for.
@@ -143,6 +152,10 @@ pub async fn sign_plc_operation(
     state.also_known_as = request.also_known_as.unwrap_or(state.also_known_as);
     state.verification_methods = request.verification_methods.unwrap_or(state.verification_methods);
     state.services = request.services.unwrap_or(state.services);
+    if let Some(protected) = delegation::protected(server, account).await? {
+        protected.keep(&mut state);
+        protected.check(&state).map_err(DelegationFailure::from)?;
+    }
     plc::validate_constraints(&state)?;
     let hash = hash_of(&normalized(&token).ok_or(PlcOperationError::InvalidToken)?);
     match server.store.take_code(account.id, CodePurpose::PlcOperation, hash, server.now()).await? {
@@ -185,6 +198,9 @@ pub async fn submit_plc_operation(
         return Err(refused("Incorrect handle in alsoKnownAs"));
     }
     plc::validate_constraints(said)?;
+    if let Some(protected) = delegation::protected(server, account).await? {
+        protected.check(said).map_err(DelegationFailure::from)?;
+    }
     Ok(journal::submit(server, account, JournalKind::Submit, &operation).await?)
 }
 

@@ -267,7 +267,7 @@ async fn an_operation_that_would_cut_the_account_off_is_not_submitted() {
 async fn what_is_recommended_is_what_the_account_has() {
     let world = World::new().await;
     let alice = world.account("alice").await;
-    let said = recommended_credentials(&world.server, &alice);
+    let said = recommended_credentials(&world.server, &alice).await.unwrap();
     let state = world.directory.current(&alice.did);
     assert_eq!(said.also_known_as, state.also_known_as);
     assert_eq!(said.verification_methods, state.verification_methods);

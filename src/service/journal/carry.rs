@@ -13,8 +13,11 @@ use crate::{
     limits::journal as limits,
     outbound::{Mail, MailError, PostError},
     plc::{Entry, log::standing},
-    service::{Server, genesis},
-    store::{Account, CreateConflict, JournalEffect, JournalId, JournalKind, JournalRow, JournalState, StoreError},
+    service::{Server, delegation, genesis},
+    store::{
+        Account, CreateConflict, DelegationChange, JournalEffect, JournalId, JournalKind, JournalRow, JournalState,
+        StoreError,
+    },
 };
 
 const MOVED: &str = "the identity was changed from elsewhere in the meantime: read its state and try again";
@@ -128,7 +131,13 @@ impl Carrier {
     pub(super) async fn apply(&self, row: &JournalRow) -> Result<Applied, JournalError> {
         let account = self.server.store.account_by_id(row.account).await?;
         let account = account.ok_or_else(|| StoreError::Damaged("a journal row has no account".to_owned()))?;
-        let effect = self.effect(row, &account)?;
+        let told = self.told_by(row).await?;
+        // A commit is planned over the head, which must not move before it is written.
+        let guard = match row.change.kind {
+            JournalKind::Delegation(_) => Some(self.server.locks.lock(row.account).await),
+            JournalKind::CreateAccount | JournalKind::UpdateHandle { .. } | JournalKind::Submit => None,
+        };
+        let effect = self.effect(row, &account).await?;
         match self.server.store.journal_apply(row.id, effect, self.server.now()).await {
             Ok(()) => {}
             Err(CreateConflict::Store(cause)) => return Err(cause.into()),
@@ -141,12 +150,27 @@ impl Carrier {
                 return Err(JournalError::Begin(refused));
             }
         }
+        drop(guard);
         self.server.resolver.forget(&row.change.did).await;
         self.crash.passed(Step::Applied)?;
+        if let Some((change, before)) = told {
+            delegation::tell_owner_of_change(&self.server, &account, change, before.as_deref()).await;
+        }
         Ok(Applied { account: row.account, nullified: Vec::new() })
     }
 
-    fn effect(&self, row: &JournalRow, account: &Account) -> Result<JournalEffect, JournalError> {
+    /// The change that the owner is told of, with the key before it.
+    async fn told_by<'a>(
+        &self,
+        row: &'a JournalRow,
+    ) -> Result<Option<(&'a DelegationChange, Option<String>)>, StoreError> {
+        let JournalKind::Delegation(change) = &row.change.kind else { return Ok(None) };
+        let rows = self.server.store.delegations(row.account).await?;
+        let before = rows.into_iter().find(|row| row.id == change.id).and_then(|row| row.key);
+        Ok(Some((change, before)))
+    }
+
+    async fn effect(&self, row: &JournalRow, account: &Account) -> Result<JournalEffect, JournalError> {
         let now = self.server.now();
         Ok(match &row.change.kind {
             JournalKind::CreateAccount => JournalEffect::CreateAccount(genesis::change_set(&self.server, account)?),
@@ -156,6 +180,7 @@ impl Carrier {
             JournalKind::Submit => {
                 JournalEffect::Events(vec![event::identity(&account.did, Some(&account.handle), now)])
             }
+            JournalKind::Delegation(change) => delegation::effect(&self.server, account, change).await?,
         })
     }
 

@@ -79,6 +79,20 @@ pub(super) async fn commit(
     Err(WriteError::Contended)
 }
 
+/// The commit that the writes come to, for whoever holds the lock; `None` when they change nothing.
+pub(super) async fn plan_own(
+    server: &Server,
+    account: &Account,
+    writes: &[Prepared],
+) -> Result<Option<ChangeSet>, WriteError> {
+    let changes = changes(server, account, writes).await?;
+    if changes.ops.is_empty() {
+        return Ok(None);
+    }
+    let head = server.store.head(account.id).await?.ok_or(WriteError::NoRepository)?;
+    plan(server, account, &head, changes).await.map(Some)
+}
+
 /// What each write comes to, given what is there now.
 async fn changes(server: &Server, account: &Account, writes: &[Prepared]) -> Result<Changes, WriteError> {
     let mut changes = Changes::default();

@@ -8,10 +8,11 @@ mod tests;
 use super::Server;
 use crate::{
     crypto::seal::CannotOpen,
-    ipld::{Cid, json::JsonError},
+    delegation::{APP_DATA_COLLECTION, DelegationError, STATEMENT_COLLECTION},
+    ipld::{Cid, Map, json::JsonError},
     limits::repo::MAX_COMMIT_OPS,
     repo::{PlanError, RecordPath, mst::MstError},
-    store::{Account, AccountState, StoreError},
+    store::{Account, AccountState, ChangeSet, StoreError},
     syntax::{Nsid, RecordKey, Tid},
 };
 use prepare::{Prepared, prepare};
@@ -203,6 +204,9 @@ pub enum WriteError {
     /// The signing key cannot be opened.
     #[error(transparent)]
     Key(#[from] CannotOpen),
+    /// The collection belongs to the delegation methods.
+    #[error("{}", DelegationError::ReservedCollection(.0.to_string()))]
+    Reserved(Nsid),
     /// The stored tree cannot be read.
     #[error(transparent)]
     Tree(MstError),
@@ -238,6 +242,9 @@ pub async fn write(server: &Server, account: &Account, request: WriteRequest) ->
     {
         return Err(WriteError::UnknownSchema(collection.clone()));
     }
+    if let Some(collection) = request.writes.iter().map(Write::collection).find(|collection| is_reserved(collection)) {
+        return Err(WriteError::Reserved(collection.clone()));
+    }
     let now = server.now();
     let writes = request
         .writes
@@ -249,7 +256,42 @@ pub async fn write(server: &Server, account: &Account, request: WriteRequest) ->
     Ok(Written { commit, results: writes.iter().map(result).collect() })
 }
 
+/// Whether a collection is written by the delegation methods alone.
+fn is_reserved(collection: &Nsid) -> bool {
+    [STATEMENT_COLLECTION, APP_DATA_COLLECTION].contains(&collection.as_str())
+}
+
+/// A record of a collection that only this server writes: what is there afterwards, in canonical DAG-CBOR; none deletes.
+#[derive(Clone, Debug)]
+pub(super) struct OwnWrite {
+    /// Where.
+    pub(super) path: RecordPath,
+    /// What.
+    pub(super) record: Option<Map>,
+}
+
+/// The commit of these records over the head, for whoever holds the account's lock; `None` when nothing changes. Blobs
+/// that the records may name are not kept by them.
+pub(super) async fn plan_own(
+    server: &Server,
+    account: &Account,
+    writes: Vec<OwnWrite>,
+) -> Result<Option<ChangeSet>, WriteError> {
+    let writes: Vec<_> = writes.into_iter().map(prepare::own).collect();
+    commit::plan_own(server, account, &writes).await
+}
+
 impl Write {
+    /// The collection.
+    const fn collection(&self) -> &Nsid {
+        match self {
+            Self::Create { collection, .. }
+            | Self::Update { collection, .. }
+            | Self::Put { collection, .. }
+            | Self::Delete { collection, .. } => collection,
+        }
+    }
+
     /// The collection, when the write has a record.
     fn collection_of_record(&self) -> Option<&Nsid> {
         match self {

@@ -1,6 +1,6 @@
 //! From a write as a client asks for it to one that can be planned. Pure, so that it runs before the account's lock is
 //! taken.
-use super::{SwapRecord, Write, WriteError, backlinks::backlinks};
+use super::{OwnWrite, SwapRecord, Write, WriteError, backlinks::backlinks};
 use crate::{
     ipld::{BlobRef, Cid, Map, Value, cbor, json},
     limits::repo::MAX_RECORD_BYTES,
@@ -72,6 +72,15 @@ pub(super) fn prepare(write: Write, fresh: impl FnOnce() -> crate::syntax::Tid) 
             Prepared::Delete { path: RecordPath::new(collection, rkey), swap, lenient }
         }
     })
+}
+
+/// Prepares a record that the server itself makes.
+pub(super) fn own(write: OwnWrite) -> Prepared {
+    let OwnWrite { path, record } = write;
+    let Some(record) = record else { return Prepared::Delete { path, swap: SwapRecord::Any, lenient: true } };
+    let bytes = Bytes::from(cbor::encode(&Value::Map(record)));
+    let record = Encoded { cid: Cid::of_cbor(&bytes), bytes, blobs: Vec::new(), backlinks: Vec::new() };
+    Prepared::Put { path, record, swap: SwapRecord::Any }
 }
 
 fn encode(collection: &Nsid, record: &serde_json::Value) -> Result<Encoded, WriteError> {

@@ -14,7 +14,7 @@ mod mailbox;
 
 use std::{sync::Arc, time::Duration};
 
-pub(crate) use calls::As;
+pub(crate) use calls::{Answer, As};
 pub(crate) use directory::{Fault, TestDirectory};
 pub(crate) use mailbox::{Mailbox, Names};
 
@@ -55,6 +55,7 @@ pub(crate) fn policy() -> Policy {
         links: Links::default(),
         appview: None,
         genesis_endpoint: None,
+        plc_limits: true,
         password_cost: Cost::Minimum,
     }
 }

@@ -285,7 +285,7 @@ fn entry(stored: DirectoryEntry) -> Result<Entry, StoreError> {
 }
 
 /// A path segment with its `%XX` resolved; `None` when they are broken or do not make text.
-fn percent_decoded(segment: &str) -> Option<String> {
+pub(super) fn percent_decoded(segment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.bytes();
     while let Some(byte) = rest.next() {

@@ -8,7 +8,7 @@ mod session;
 
 pub use service::{OptionalServiceAuth, UploadAuth};
 pub use session::{
-    ActiveAccess, AnyAccess, AnyAccessOrTakendown, ExpiredRefreshToken, FullAccess, FullAccessOrTakendown,
+    ActiveAccess, AnyAccess, AnyAccessOrTakendown, ExpiredRefreshToken, FullAccess, FullAccessOrTakendown, OwnerAccess,
     RefreshToken, is_privileged,
 };
 

@@ -199,6 +199,7 @@ mod tests {
             sub: claims().iss,
             iat: 990,
             exp: 1_050,
+            auth_time: None,
             jti: None,
         };
         let token = SessionKey::new(&Secret::new("s")).sign(SessionToken::Access, &session);

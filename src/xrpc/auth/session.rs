@@ -70,6 +70,27 @@ session!(
     Demand { scopes: ANY, takendown: false, deactivated: false }
 );
 
+/// A full session of an account that may write, and how lately it was opened: who may change a delegation.
+#[derive(Clone, Debug)]
+pub struct OwnerAccess {
+    /// The account.
+    pub account: Account,
+    /// When the session was opened with the password, or with the account; a refresh does not renew it.
+    pub opened_at: Option<Timestamp>,
+}
+
+impl Authenticate for OwnerAccess {
+    async fn authenticate(server: &Arc<Server>, head: &RequestHead) -> Result<Self, XrpcError> {
+        let token = credentials::bearer(&head.headers)?;
+        let demand = Demand { scopes: &[Scope::Access], takendown: false, deactivated: false };
+        let (account, _) = access(server, token, demand).await?;
+        let audience = server.policy.service_did.as_str();
+        let claims = server.session_key.verify(SessionToken::Access, token, audience, server.now());
+        let claims = claims.map_err(|error| token_error(&error))?;
+        Ok(Self { account, opened_at: claims.auth_time.map(Timestamp::from_secs) })
+    }
+}
+
 /// Whether a session may use private methods (chat, service tokens for createAccount).
 pub fn is_privileged(scope: Scope) -> bool {
     matches!(scope, Scope::Access | Scope::AppPassPrivileged)
@@ -226,6 +247,7 @@ mod tests {
             sub: "did:plc:ewvi7nxzyoun6zhxrhs64oiz".to_owned(),
             iat: 999_000,
             exp: 1_000_001,
+            auth_time: None,
             jti: None,
         }
     }

@@ -30,7 +30,7 @@ impl Query for GetRecommendedDidCredentials {
     type Output = Json<Output>;
 
     async fn call(server: &Arc<Server>, auth: AnyAccess, _: NoParams) -> Result<Json<Output>, XrpcError> {
-        let said = recommended_credentials(server, &auth.account);
+        let said = recommended_credentials(server, &auth.account).await?;
         Ok(Json(Output {
             also_known_as: said.also_known_as,
             verification_methods: said.verification_methods,

@@ -1,0 +1,54 @@
+//! `dev.housekey.delegation.deleteDelegation`
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::answers::ChangeOutput;
+use crate::{
+    delegation::Purpose,
+    service::{
+        Server,
+        delegation::{ChangeRequest, EndRequest, change, end, session},
+    },
+    xrpc::{Json, Procedure, XrpcError, auth::OwnerAccess},
+};
+
+/// Removes the verification method.
+pub struct DeleteDelegation;
+
+/// The input: a statement, or an id and a code.
+#[derive(Debug, Deserialize)]
+pub struct Input {
+    statement: Option<serde_json::Value>,
+    id: Option<String>,
+    token: Option<String>,
+    operation: Option<serde_json::Value>,
+}
+
+impl Procedure for DeleteDelegation {
+    const NSID: &'static str = "dev.housekey.delegation.deleteDelegation";
+    type Auth = OwnerAccess;
+    type Input = Json<Input>;
+    type Output = Json<ChangeOutput>;
+
+    async fn call(
+        server: &Arc<Server>,
+        auth: OwnerAccess,
+        Json(input): Json<Input>,
+    ) -> Result<Json<ChangeOutput>, XrpcError> {
+        let Input { statement, id, token, operation } = input;
+        let changed = match (statement, id) {
+            (Some(statement), None) => {
+                let session = session(auth.opened_at, server.now());
+                let request = ChangeRequest { statement, token, operation, app_data: Vec::new() };
+                change(server, &auth.account, session, Purpose::Delete, request).await?
+            }
+            (None, Some(id)) => end(server, &auth.account, EndRequest { id, token, operation }).await?,
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(XrpcError::invalid("Input must have either the property \"statement\" or \"id\""));
+            }
+        };
+        Ok(Json(changed.into()))
+    }
+}

@@ -1,0 +1,102 @@
+//! Every named error, with nothing changed.
+
+use super::*;
+
+/// The request is refused with this name, and nothing was posted or written.
+async fn refused(alice: &Alice, method: &str, input: &Json, name: &str) {
+    let (posts, events) = (alice.world.directory.posts(), alice.world.events().await.len());
+    let answer = alice.post(method, input).await;
+    assert_eq!(answer.json["error"], name, "{method}: {}", answer.json);
+    assert_eq!((alice.world.directory.posts(), alice.world.events().await.len()), (posts, events), "{name}");
+}
+
+#[tokio::test]
+async fn a_statement_of_the_wrong_shape_is_named() {
+    let first = key(KeyType::P256, 1);
+    let alice = Alice::new().await;
+    let good = alice.claim(&first, None);
+    let changed = |name: &str, value: Json| {
+        let mut statement = good.clone();
+        statement[name] = value;
+        json!({ "statement": statement })
+    };
+    for input in [
+        changed("more", json!(1)),
+        changed("endorsement", Json::Null),
+        changed("$type", json!("dev.housekey.delegation.defs#appData")),
+        changed("did", json!("did:plc:ewvi7nxzyoun6zhxrhs64oiz")),
+        changed("id", json!("Not An Id")),
+        changed("prev", Json::Null),
+        changed("createdAt", json!("2099-01-01T00:00:00.000Z")),
+        json!({ "statement": 7 }),
+    ] {
+        refused(&alice, CREATE, &input, "InvalidStatement").await;
+    }
+    refused(&alice, DELETE, &json!({ "statement": good }), "InvalidStatement").await;
+    refused(&alice, CREATE, &changed("id", json!("atproto_label")), "ReservedDelegationId").await;
+    refused(&alice, DELETE, &json!({ "id": "atproto" }), "ReservedDelegationId").await;
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_present_state_is_named() {
+    let (first, second) = (key(KeyType::Ed25519, 1), key(KeyType::Ed25519, 2));
+    let alice = Alice::new().await;
+    let statement = json!({ "statement": alice.claim(&first, None) });
+    refused(&alice, UPDATE, &statement, "DelegationNotFound").await;
+    refused(&alice, TOKEN, &json!({ "id": "e2ee" }), "DelegationNotFound").await;
+    let stale = alice.claim(&second, None);
+    alice.post(CREATE, &statement).await.ok();
+    refused(&alice, CREATE, &json!({ "statement": alice.claim(&second, None) }), "DelegationExists").await;
+    refused(&alice, UPDATE, &json!({ "statement": stale }), "StaleStatement").await;
+    let answer = alice.post(UPDATE, &json!({ "statement": stale })).await;
+    assert!(answer.message().contains(&alice.head().to_string()), "{}", answer.message());
+}
+
+#[tokio::test]
+async fn keys_that_a_server_could_use_are_refused() {
+    let alice = Alice::new().await;
+    let server = alice.world.server.signing_key(&alice.account).unwrap();
+    let held = DelegateSigningKey::from_bytes(KeyType::K256, &*server.to_bytes()).unwrap();
+    refused(&alice, CREATE, &json!({ "statement": alice.claim(&held, None) }), "KeyNotUserHeld").await;
+}
+
+#[tokio::test]
+async fn signatures_must_be_the_keys_own() {
+    let (first, second, third) = (key(KeyType::P256, 1), key(KeyType::P256, 2), key(KeyType::P256, 3));
+    let alice = Alice::new().await;
+    let forged = alice.draft(Some(&first)).sign(Some(&second), None).unwrap().to_json();
+    refused(&alice, CREATE, &json!({ "statement": forged }), "InvalidClaim").await;
+    let nobody = alice.claim(&first, Some(&second));
+    refused(&alice, CREATE, &json!({ "statement": nobody }), "InvalidEndorsement").await;
+    alice.post(CREATE, &json!({ "statement": alice.claim(&first, None) })).await.ok();
+    let stranger = alice.claim(&second, Some(&third));
+    refused(&alice, UPDATE, &json!({ "statement": stranger }), "InvalidEndorsement").await;
+}
+
+#[tokio::test]
+async fn the_directorys_budget_is_counted_before_anything_is_posted() {
+    let alice = Alice::new().await;
+    let keys: Vec<DelegateSigningKey> = (0..10).map(|number| key(KeyType::Ed25519, number)).collect();
+    alice.post(CREATE, &json!({ "statement": alice.claim(&keys[0], None) })).await.ok();
+    // The genesis operation and the first key are two.
+    for pair in keys.windows(2).take(8) {
+        alice.post(UPDATE, &json!({ "statement": alice.claim(&pair[1], Some(&pair[0])) })).await.ok();
+    }
+    let next = json!({ "statement": alice.claim(&keys[9], Some(&keys[8])) });
+    refused(&alice, UPDATE, &next, "PlcRateLimited").await;
+    assert_eq!(alice.post(UPDATE, &next).await.status, 429);
+    alice.world.clock.advance(Duration::from_mins(61));
+    alice.world.clock.advance(Duration::from_mins(0));
+    assert_eq!(alice.post(UPDATE, &next).await.ok()["state"], "active");
+}
+
+#[tokio::test]
+async fn what_never_was_is_not_found() {
+    let alice = Alice::new().await;
+    for method in ["getDelegation", "getAssociatedData"] {
+        assert_eq!(alice.get(method).await.error(), (404, "DelegationNotFound"));
+        let target = format!("dev.housekey.delegation.{method}?actor=nobody.test");
+        assert_eq!(alice.world.get(&target, As::Nobody).await.error(), (404, "DelegationNotFound"));
+    }
+    assert_eq!(alice.get("listDelegations").await.ok()["delegations"], json!([]));
+}

@@ -1,0 +1,2 @@
+//! `dev.housekey.*`.
+pub mod delegation;

@@ -1,0 +1,53 @@
+//! Associated data: one app's entry is set or ended.
+
+use super::{
+    DelegationFailure,
+    ground::{nsid, standing_entries},
+    read::current_row,
+};
+use crate::{
+    crypto::DelegateKey,
+    delegation::{APP_DATA_COLLECTION, AppData, DelegationError, app_data::check_put},
+    ipld::{Cid, Value, cbor},
+    repo::RecordPath,
+    service::{
+        Server,
+        records::{OwnWrite, WriteError, plan_own},
+    },
+    store::{Account, CommitRefused},
+    syntax::RecordKey,
+};
+
+/// Sets or ends the entry of one app; gives where it is and what it is.
+///
+/// # Errors
+/// [`DelegationFailure`]: nothing was changed.
+pub async fn put_associated_data(
+    server: &Server,
+    account: &Account,
+    entry: &serde_json::Value,
+) -> Result<(RecordPath, Cid), DelegationFailure> {
+    let entry = AppData::from_json(entry).map_err(|cause| DelegationError::InvalidAssociatedData(cause.to_string()))?;
+    let row = current_row(server, account, entry.id()).await?.ok_or(DelegationError::DelegationNotFound)?;
+    let named = row.key.ok_or(DelegationError::DelegationNotFound)?;
+    let key: DelegateKey = named.parse().map_err(|_| DelegationError::DelegationNotFound)?;
+    let path = |rkey: RecordKey| Ok::<_, DelegationFailure>(RecordPath::new(nsid(APP_DATA_COLLECTION)?, rkey));
+    let record = entry.to_record();
+    let cid = Cid::of_cbor(&cbor::encode(&Value::Map(record.clone())));
+
+    let _guard = server.locks.lock(account.id).await;
+    let existing = standing_entries(server, account, entry.id(), &named).await?;
+    let ended = check_put(&existing, &entry, (&account.did, entry.id()), &key, server.now())?;
+    let ended = existing.iter().find(|other| Some(other.app()) == ended.as_ref());
+    let mut writes = vec![OwnWrite { path: path(entry.record_key())?, record: Some(record) }];
+    if let Some(ended) = ended {
+        writes.push(OwnWrite { path: path(ended.record_key())?, record: None });
+    }
+    if let Some(commit) = plan_own(server, account, writes).await? {
+        server.store.commit(commit).await.map_err(|refused| match refused {
+            CommitRefused::Store(cause) => DelegationFailure::Store(cause),
+            CommitRefused::StaleHead { .. } | CommitRefused::BlobMissing(_) => WriteError::Contended.into(),
+        })?;
+    }
+    Ok((path(entry.record_key())?, cid))
+}

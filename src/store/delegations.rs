@@ -1,0 +1,179 @@
+//! What is known of accounts' delegations without asking the PLC directory. The statements themselves are records.
+
+use rusqlite::{Connection, Row};
+
+use super::{
+    AccountId, ChangeSet, CommitRefused, JournalRow, Store, StoreError,
+    accounts::has_open_row,
+    commit::prepare,
+    journal::{STATEMENT_ROWS, row_columns},
+    sql,
+};
+use crate::{clock::Timestamp, delegation::DelegationId, ipld::Cid, syntax::Did};
+
+/// Where a delegation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DelegationState {
+    /// A statement bears out the key that the DID document names.
+    Active,
+    /// The DID document names no key any more.
+    Ended,
+    /// The DID document names a key that no statement here bears out.
+    Unproven,
+}
+
+/// One delegation of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DelegationRow {
+    /// Its id.
+    pub id: DelegationId,
+    /// The did:key that the id names; none when it is ended.
+    pub key: Option<String>,
+    /// Where it stands.
+    pub state: DelegationState,
+    /// The statement that bears this out; none without one.
+    pub statement: Option<Cid>,
+}
+
+impl Store {
+    /// The delegations of an account by id, ended ones included.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn delegations(&self, account: AccountId) -> Result<Vec<DelegationRow>, StoreError> {
+        const QUERY: &str = "SELECT id, key, state, statement FROM delegations WHERE account = ?1 ORDER BY id";
+        self.point(|conn| sql::all(conn, QUERY, [account.0], columns))
+    }
+
+    /// The head of an account's PLC log when it was last read; none if it never was.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn plc_head(&self, account: AccountId) -> Result<Option<Cid>, StoreError> {
+        const QUERY: &str = "SELECT digest FROM plc_heads WHERE account = ?1";
+        self.point(|conn| sql::one(conn, QUERY, [account.0], |row| sql::cbor_cid(row, 0)))
+    }
+
+    /// Sets these delegations of an account, and the head of the PLC log that they were read from, if any.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn put_delegations(
+        &self,
+        account: AccountId,
+        rows: Vec<DelegationRow>,
+        head: Option<Cid>,
+    ) -> Result<(), StoreError> {
+        self.write(move |work| {
+            for row in &rows {
+                write_row(work.conn, account, row)?;
+            }
+            head.map_or(Ok(()), |head| write_head(work.conn, account, &head))
+        })
+        .await
+    }
+
+    /// Makes a commit of a delegation's records, and sets the delegation with it.
+    ///
+    /// # Errors
+    /// [`CommitRefused`]: nothing changed.
+    pub async fn commit_delegation(&self, change: ChangeSet, row: DelegationRow) -> Result<(), CommitRefused> {
+        let (account, inner) = (change.account, &self.inner);
+        let prepared = prepare(&inner.shared, &inner.points, change)?;
+        let prepared = self
+            .write(move |work| {
+                prepared.apply(work)?;
+                write_row(work.conn, account, &row)?;
+                Ok::<_, CommitRefused>(prepared)
+            })
+            .await?;
+        prepared.settle(&inner.shared);
+        Ok(())
+    }
+
+    /// Accounts with id > `after` that have or had a delegation, by id.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn accounts_with_delegations(
+        &self,
+        after: AccountId,
+        limit: usize,
+    ) -> Result<Vec<AccountId>, StoreError> {
+        const QUERY: &str = "SELECT DISTINCT account FROM delegations WHERE account > ?1 ORDER BY account LIMIT ?2";
+        self.point(|conn| sql::all(conn, QUERY, (after.0, sql::limit(limit)), |row| sql::col(row, 0).map(AccountId)))
+    }
+
+    /// The latest journaled change that was made with this statement.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn journal_of_statement(&self, did: &Did, statement: &Cid) -> Result<Option<JournalRow>, StoreError> {
+        self.point(|conn| sql::one(conn, STATEMENT_ROWS, (statement.digest(), did.as_str()), row_columns))
+    }
+
+    /// Whether a change of this DID is open: journaled, and not known yet to stand or to have failed.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn has_open_change(&self, did: &Did) -> Result<bool, StoreError> {
+        self.point(|conn| has_open_row(conn, did))
+    }
+
+    /// When operations of a DID were journaled, from `since` on, whatever became of them; oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn journaled_since(
+        &self,
+        did: &Did,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(Cid, Timestamp)>, StoreError> {
+        const QUERY: &str = "SELECT operation_digest, created_at FROM journal WHERE did = ?1 AND created_at > ?2
+                             ORDER BY created_at LIMIT ?3";
+        let params = (did.as_str(), since.as_micros(), sql::limit(limit));
+        self.point(|conn| sql::all(conn, QUERY, params, |row| Ok((sql::cbor_cid(row, 0)?, sql::time(row, 1)?))))
+    }
+}
+
+/// Sets one delegation.
+pub(super) fn write_row(conn: &Connection, account: AccountId, row: &DelegationRow) -> Result<(), StoreError> {
+    let state = match row.state {
+        DelegationState::Active => 0_i64,
+        DelegationState::Ended => 1,
+        DelegationState::Unproven => 2,
+    };
+    sql::execute(
+        conn,
+        "INSERT INTO delegations (account, id, key, state, statement) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET key = ?3, state = ?4, statement = ?5",
+        (account.0, row.id.as_str(), &row.key, state, row.statement.as_ref().map(Cid::digest)),
+    )
+    .map(drop)
+}
+
+/// Notes the head of the log.
+pub(super) fn write_head(conn: &Connection, account: AccountId, head: &Cid) -> Result<(), StoreError> {
+    sql::execute(
+        conn,
+        "INSERT INTO plc_heads (account, digest) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET digest = ?2",
+        (account.0, head.digest()),
+    )
+    .map(drop)
+}
+
+fn columns(row: &Row<'_>) -> Result<DelegationRow, StoreError> {
+    let has_statement = sql::col::<Option<[u8; 32]>>(row, 3)?.is_some();
+    Ok(DelegationRow {
+        id: sql::parsed(row, 0)?,
+        key: sql::col(row, 1)?,
+        state: match sql::col::<i64>(row, 2)? {
+            0 => DelegationState::Active,
+            1 => DelegationState::Ended,
+            2 => DelegationState::Unproven,
+            other => return Err(StoreError::Damaged(format!("{other} is not a delegation's state"))),
+        },
+        statement: if has_statement { Some(sql::cbor_cid(row, 3)?) } else { None },
+    })
+}
