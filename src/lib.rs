@@ -34,6 +34,8 @@ pub mod web;
 pub mod config;
 pub mod http;
 
+pub mod client;
+
 pub mod app;
 pub mod telemetry;
 

@@ -22,6 +22,7 @@ const LAYERS: &[&[&str]] = &[
     &["xrpc"],
     &["methods", "web"],
     &["http", "config"],
+    &["client"],
     &["app", "telemetry"],
     &["cli"],
 ];
@@ -39,6 +40,7 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
     (&["sync"], &["hyper::", "rusqlite::", "tungstenite", "TcpStream"]),
     (&["xrpc"], &["hyper::", "rusqlite::"]),
     (&["methods"], &["hyper::", "rusqlite::", "crate::config", "SELECT ", "INSERT INTO"]),
+    (&["client"], &["hyper::", "rusqlite::", "println!", "SystemClock", "OsEntropy"]),
     (&["web"], &["hyper::", "rusqlite::", "crate::methods"]),
 ];
 
@@ -240,6 +242,23 @@ fn camel_case(snake: &str) -> String {
             Some(c)
         })
         .collect()
+}
+
+#[test]
+fn every_test_that_the_security_document_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let mut files = Vec::new();
+    collect(&root.join("src"), &mut files);
+    collect(&root.join("tests"), &mut files);
+    let code: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    // Between backticks, a name of several words in lower case is a test's.
+    let named = document.split('`').skip(1).step_by(2).filter(|name| {
+        name.matches('_').count() > 2 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    });
+    let named: BTreeSet<&str> = named.collect();
+    assert!(named.len() > 40, "docs/security.md names {} tests", named.len());
+    report(&named.into_iter().filter(|name| !code.contains(&format!("fn {name}()"))).map(str::to_owned).collect());
 }
 
 fn sources() -> Vec<Source> {

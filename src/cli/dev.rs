@@ -1,6 +1,6 @@
 //! `housekey dev`: a server to develop against.
 
-use super::{Failure, print_json};
+use super::{Failure, print_json, serve::StopSignals};
 use crate::{
     app::{DevServer, DevSettings},
     syntax::Datetime,
@@ -74,13 +74,14 @@ impl DevOptions {
 impl Dev {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         telemetry::start_for_development();
+        let stop = StopSignals::listen()?;
         let server = DevServer::start(self.options.settings(self.port, self.plc_port)).await?;
         if self.options.json {
             print_json(&ready_line(&server));
         } else {
             print_ready(&server);
         }
-        super::serve::until_told_to_stop().await?;
+        stop.told().await;
         server.stop().await;
         Ok(ExitCode::SUCCESS)
     }

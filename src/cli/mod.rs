@@ -4,12 +4,18 @@
 
 mod account;
 mod api;
+mod ask;
 mod completions;
 mod config;
+mod delegate;
 mod dev;
 mod exec;
 mod health;
+mod key;
 mod serve;
+mod timeline;
+mod verify;
+mod watch;
 
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
@@ -35,8 +41,11 @@ Examples:
   housekey exec -- npm test                     the same on free ports, for as long as a command runs
   housekey serve --config housekey.toml         the server
   housekey account create alice.example.com --email alice@example.com
+  housekey key new alice.key                    a key for end-to-end encryption that no server sees
+  housekey delegate create --identifier alice.example.com --key alice.key
+  housekey verify alice.example.com             whose key an account really names
 
-Exit codes: 0 done, 1 failed, 2 wrong usage. `exec` answers its command's own (127 not found, 126 not executable,
+Exit codes: 0 done, 1 failed, 2 wrong usage; `verify` has its own, see there. `exec` answers its command's own (127 not found, 126 not executable,
 128 + n ended by signal n).";
 
 #[derive(Debug, Subcommand)]
@@ -49,6 +58,14 @@ enum Command {
     Exec(exec::Exec),
     /// Create, list and show the accounts of a running server
     Account(account::Account),
+    /// Make and keep keys that no server sees
+    Key(key::Key),
+    /// Name, change and end the key that an account delegates end-to-end encryption to
+    Delegate(delegate::Delegate),
+    /// Check the key that an account delegates end-to-end encryption to
+    Verify(verify::Verify),
+    /// Tell every change of the keys of some accounts
+    Watch(watch::Watch),
     /// Check a configuration
     Config(config::ConfigCommand),
     /// Ask a running server whether it is well
@@ -104,6 +121,10 @@ pub fn main() -> ExitCode {
             Command::Dev(command) => command.run().await,
             Command::Exec(command) => command.run().await,
             Command::Account(command) => command.run().await,
+            Command::Key(command) => command.run(),
+            Command::Delegate(command) => command.run().await,
+            Command::Verify(command) => command.run().await,
+            Command::Watch(command) => command.run().await,
             Command::Config(command) => command.run(),
             Command::Health(command) => command.run().await,
             Command::Completions(command) => command.run(),

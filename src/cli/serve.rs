@@ -9,7 +9,7 @@ use crate::{
 use clap::Args;
 use serde_json::json;
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs the server until it is told to stop (Ctrl-C or SIGTERM). Settings come from flags, then `HOUSEKEY_…` variables,
 /// then the configuration file, then defaults.
@@ -35,6 +35,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+        let stop = StopSignals::listen()?;
         let overrides = Overrides { listen: self.listen, data_dir: self.data_dir, ..Overrides::default() };
         let (config, warnings) = Config::read(self.file.config.as_deref(), overrides).map_err(wrong_configuration)?;
         let format = match config.log.format {
@@ -54,10 +55,10 @@ impl Serve {
         tracing::info!(%address, "{url} is served on {address}");
         if !instance.server.mailer.is_configured() {
             tracing::warn!(
-                "[email] is not configured: codes for signPlcOperation cannot be mailed, so that method will not work"
+                "[email] is not configured: codes cannot be mailed, so signPlcOperation and requestDelegationToken will not work"
             );
         }
-        until_told_to_stop().await?;
+        stop.told().await;
         tracing::info!("stopping");
         instance.stop().await;
         Ok(ExitCode::SUCCESS)
@@ -69,13 +70,22 @@ fn wrong_configuration(cause: ConfigError) -> Failure {
     if cause.is_missing_hostname() { Failure::usage(cause) } else { Failure::new(cause) }
 }
 
-/// Resolves at the first interrupt or termination.
-pub(super) async fn until_told_to_stop() -> Result<(), Failure> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// Hears interrupt and termination from the moment it is made: before anybody is told that the server is ready.
+pub(super) struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    pub(super) fn listen() -> Result<Self, Failure> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    Ok(())
+
+    /// Resolves at the first signal.
+    pub(super) async fn told(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

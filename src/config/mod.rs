@@ -159,6 +159,7 @@ impl Config {
             },
             appview: self.services.appview(),
             genesis_endpoint: None,
+            plc_limits: true,
             password_cost: Cost::Standard,
         }
     }

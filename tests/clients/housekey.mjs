@@ -1,5 +1,10 @@
 // Starts the real binary (`housekey dev --json` on free ports) and stops it again.
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
 /** The binary under test. */
@@ -11,12 +16,7 @@ export async function startHousekey(...flags) {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const ended = new Promise((resolve) => child.once('exit', resolve))
-  const line = await new Promise((resolve, reject) => {
-    createInterface({ input: child.stdout }).once('line', resolve)
-    child.once('error', reject)
-    child.once('exit', (code) => reject(new Error(`housekey ended with ${code} before it was ready`)))
-  })
-  const ready = JSON.parse(line)
+  const ready = await readyLine(child)
   return {
     ...ready,
     stop: async () => {
@@ -37,4 +37,55 @@ export async function signingKey(plcUrl, did) {
   const { Client } = await import('@did-plc/lib')
   const data = await new Client(plcUrl).getDocumentData(did)
   return data.verificationMethods.atproto
+}
+
+/** `housekey serve` with another PLC directory, on loopback and with its data in a directory of its own. */
+export async function serveHousekey(plc) {
+  const directory = await mkdtemp(join(tmpdir(), 'housekey-'))
+  const port = await freePort()
+  const pds = `http://localhost:${port}`
+  const child = spawn(BINARY, ['serve', '--json'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    cwd: directory,
+    env: {
+      ...process.env,
+      HOUSEKEY_SERVER_HOSTNAME: 'localhost',
+      HOUSEKEY_SERVER_PUBLIC_URL: pds,
+      HOUSEKEY_SERVER_LISTEN: `127.0.0.1:${port}`,
+      HOUSEKEY_SERVER_DATA_DIR: directory,
+      HOUSEKEY_IDENTITY_PLC_URL: plc,
+      HOUSEKEY_IDENTITY_HANDLE_DOMAINS: '.test',
+      HOUSEKEY_ACCOUNTS_INVITE_REQUIRED: 'false',
+      HOUSEKEY_ADMIN_PASSWORD: 'admin password',
+      HOUSEKEY_LOG_LEVEL: 'error',
+    },
+  })
+  const ended = new Promise((resolve) => child.once('exit', resolve))
+  await readyLine(child)
+  return {
+    pds,
+    stop: async () => {
+      child.kill('SIGTERM')
+      await ended
+      await rm(directory, { recursive: true })
+    },
+  }
+}
+
+/** What a starting server prints when it is ready. */
+const readyLine = (child) =>
+  new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout }).once('line', (line) => resolve(JSON.parse(line)))
+    child.once('error', reject)
+    child.once('exit', (code) => reject(new Error(`housekey ended with ${code} before it was ready`)))
+  })
+
+/** A port that was free a moment ago. */
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  return port
 }

@@ -40,6 +40,7 @@ pub(super) fn good(nsid: &str, did: &str) -> (Who, Takes) {
         "repo" => repo(name, did),
         "server" => server(name, did),
         "sync" => sync(name, did),
+        "dev" => delegation(name, did),
         _ => None,
     };
     known.unwrap_or_else(|| panic!("{nsid} is new: what is a good call of it?"))
@@ -50,6 +51,18 @@ fn admin(name: &str, did: &str) -> Option<(Who, Takes)> {
         "getAccountInfo" => (Admin, Params(json!({ "did": did }), &[])),
         "getAccountInfos" => (Admin, Params(json!({ "dids": did }), &[])),
         "searchAccounts" => (Admin, Params(json!({}), &["limit", "cursor"])),
+        _ => return None,
+    })
+}
+
+fn delegation(name: &str, did: &str) -> Option<(Who, Takes)> {
+    Some(match name.strip_prefix("housekey.delegation.")? {
+        "createDelegation" | "updateDelegation" => (Session, Body(json!({ "statement": {} }), &["statement"])),
+        "deleteDelegation" => (Session, Body(json!({ "id": "e2ee" }), &[])),
+        "requestDelegationToken" => (Session, Body(json!({ "statement": {} }), &[])),
+        "putAssociatedData" => (Session, Body(json!({ "entry": {} }), &["entry"])),
+        "getDelegation" | "getAssociatedData" => (Anyone, Params(json!({ "actor": did }), &["id"])),
+        "listDelegations" => (Anyone, Params(json!({ "actor": did }), &[])),
         _ => return None,
     })
 }
@@ -148,7 +161,7 @@ fn sync(name: &str, did: &str) -> Option<(Who, Takes)> {
 pub(super) fn bad_values(name: &str) -> &'static [&'static str] {
     match name {
         "did" | "dids" => &["x", "did:", "did:plc:", "alice.test", "did:web:%00", "did:PLC:a", "..%2F..%2Fetc", "%ff"],
-        "repo" | "identifier" => &["x", "@alice.test", "did:", "..%2F..", "a..b", "%00", "%f0%28%8c%28"],
+        "repo" | "identifier" | "actor" => &["x", "@alice.test", "did:", "..%2F..", "a..b", "%00", "%f0%28%8c%28"],
         "collection" | "lxm" => &["x", "com.example", "com..example.x", "com.example.a%2Fb", "com.example.%C3%A9"],
         "rkey" => &[".", "..", "a%2Fb", "%20", "%00", "%23"],
         "cid" | "cids" => &["x", "bafy", "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn", "b", "%00"],
@@ -159,6 +172,7 @@ pub(super) fn bad_values(name: &str) -> &'static [&'static str] {
         "aud" => &["x", "did:web:example.com%23", "did:web:example.com%23a%23b", "alice.test"],
         "exp" => &["x", "-5", "1", "99999999999", "99999999999999999999"],
         "reverse" => &["maybe", "2"],
+        "id" => &["", "E2EE", "1a", "atproto", "a-b", "%00", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"],
         other => panic!("{other} is new: what must it not be?"),
     }
 }

@@ -23,8 +23,11 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-/// The binary under test.
-pub const BINARY: &str = env!("CARGO_BIN_EXE_housekey");
+/// The binary under test; an example, for which none is built, is its own.
+pub const BINARY: &str = match option_env!("CARGO_BIN_EXE_housekey") {
+    Some(path) => path,
+    None => "/proc/self/exe",
+};
 
 /// How long a test waits for something that must happen.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -145,6 +148,11 @@ impl Client {
     /// GET of a method with its query.
     pub async fn get(&self, nsid_and_query: &str) -> Result<Value, (u16, String)> {
         self.answer(self.http.get(format!("{}/xrpc/{nsid_and_query}", self.base))).await
+    }
+
+    /// GET of a path that is no method, which answers with JSON.
+    pub async fn json(&self, path: &str) -> Value {
+        self.answer(self.http.get(format!("{}{path}", self.base))).await.unwrap()
     }
 
     /// GET of bytes.

@@ -1,0 +1,177 @@
+//! A PDS as a client meets it: XRPC over HTTP, with or without a session.
+
+use futures_util::StreamExt;
+use http::{
+    HeaderMap, HeaderValue, Method,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::{
+    crypto::Secret,
+    limits::client::{ANSWER_MAX_BYTES, ANSWER_TIMEOUT},
+    outbound::{FetchError, GuardedClient, Outgoing, OutgoingBody, Streamed, TrustedClient},
+    syntax::Did,
+};
+
+/// Who fetches: what the user named is trusted, what a document names is guarded.
+#[derive(Clone, Debug)]
+pub enum Through {
+    /// The address comes from the user.
+    Trusted(TrustedClient),
+    /// The address comes from others.
+    Guarded(GuardedClient),
+}
+
+/// Why a call gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// No whole answer.
+    #[error("{0} could not be asked: {1}")]
+    Unreachable(String, String),
+    /// A refusal in the server's words.
+    #[error("{host} refused: {}{message}", name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default())]
+    Refused {
+        /// Who.
+        host: String,
+        /// HTTP status.
+        status: u16,
+        /// The name of the error.
+        name: Option<String>,
+        /// Its sentence.
+        message: String,
+    },
+    /// It says something else than the method does.
+    #[error("{0} answered something else than {1} does")]
+    Strange(String, &'static str),
+}
+
+impl CallError {
+    /// Whether this is the refusal of that name.
+    pub fn is(&self, wanted: &str) -> bool {
+        matches!(self, Self::Refused { name: Some(name), .. } if name == wanted)
+    }
+
+    /// Whether the server surely said no, as opposed to being in trouble.
+    pub const fn is_definite(&self) -> bool {
+        matches!(self, Self::Refused { status: 400..=428 | 430..=499 | 501, .. })
+    }
+}
+
+/// A server, and perhaps a session there.
+#[derive(Clone, Debug)]
+pub struct Pds {
+    base: Url,
+    through: Through,
+    token: Option<Secret>,
+}
+
+impl Pds {
+    /// The server at `base`.
+    pub const fn new(base: Url, through: Through) -> Self {
+        Self { base, through, token: None }
+    }
+
+    /// Its address.
+    pub const fn url(&self) -> &Url {
+        &self.base
+    }
+
+    /// Opens a full session; every call from then on is made in it. Gives the account's DID.
+    ///
+    /// # Errors
+    /// [`CallError`], above all where the password is another one.
+    pub async fn log_in(&mut self, identifier: &str, password: &Secret) -> Result<Did, CallError> {
+        const METHOD: &str = "com.atproto.server.createSession";
+        let answer = self.post(METHOD, &json!({"identifier": identifier, "password": password.expose()})).await?;
+        let text = |name: &str| answer.get(name).and_then(Value::as_str);
+        let strange = || CallError::Strange(self.host(), METHOD);
+        let did = text("did").and_then(|did| did.parse().ok()).ok_or_else(strange)?;
+        self.token = Some(Secret::new(text("accessJwt").ok_or_else(strange)?));
+        Ok(did)
+    }
+
+    /// Calls a query.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn get(&self, nsid: &str, query: &[(&str, &str)]) -> Result<Value, CallError> {
+        let mut url = self.method(nsid)?;
+        url.query_pairs_mut().extend_pairs(query);
+        self.call(Method::GET, url, None).await
+    }
+
+    /// Calls a procedure, once.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn post(&self, nsid: &str, body: &Value) -> Result<Value, CallError> {
+        self.call(Method::POST, self.method(nsid)?, Some(body)).await
+    }
+
+    /// The name that errors speak of.
+    pub fn host(&self) -> String {
+        self.base.as_str().trim_end_matches('/').to_owned()
+    }
+
+    fn method(&self, nsid: &str) -> Result<Url, CallError> {
+        let unreachable = |cause: url::ParseError| CallError::Unreachable(self.host(), cause.to_string());
+        self.base.join(&format!("/xrpc/{nsid}")).map_err(unreachable)
+    }
+
+    async fn call(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Value, CallError> {
+        let unreachable = |cause: FetchError| CallError::Unreachable(self.host(), cause.to_string());
+        let mut headers = HeaderMap::new();
+        if let Some(token) = &self.token {
+            let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
+            let mut value = value.map_err(|cause| CallError::Unreachable(self.host(), cause.to_string()))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        if body.is_some() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let body = body.map_or(OutgoingBody::Empty, |body| OutgoingBody::Bytes(body.to_string().into()));
+        let request = Outgoing { method, url, headers, body };
+        let answer = async {
+            let answer = match &self.through {
+                Through::Trusted(client) => client.send(request, ANSWER_TIMEOUT).await,
+                Through::Guarded(client) => client.send(request, ANSWER_TIMEOUT).await,
+            }?;
+            let status = answer.status.as_u16();
+            read_body(answer).await.map(|body| (status, body))
+        };
+        let (status, body) = tokio::time::timeout(ANSWER_TIMEOUT, answer)
+            .await
+            .unwrap_or(Err(FetchError::TimedOut(ANSWER_TIMEOUT)))
+            .map_err(unreachable)?;
+        self.read(status, &body)
+    }
+
+    fn read(&self, status: u16, body: &[u8]) -> Result<Value, CallError> {
+        let json: Option<Value> = serde_json::from_slice(body).ok();
+        match (status, json) {
+            (200..=299, Some(json)) => Ok(json),
+            // A procedure may answer nothing.
+            (200..=299, None) if body.is_empty() => Ok(Value::Null),
+            (200..=299, None) => Err(CallError::Unreachable(self.host(), "the answer is not JSON".to_owned())),
+            (_, json) => {
+                let text = |name: &str| Some(json.as_ref()?.get(name)?.as_str()?.to_owned());
+                let message = text("message").unwrap_or_else(|| format!("the answer has status {status}"));
+                Err(CallError::Refused { host: self.host(), status, name: text("error"), message })
+            }
+        }
+    }
+}
+
+async fn read_body(mut answer: Streamed) -> Result<Vec<u8>, FetchError> {
+    let mut body = Vec::new();
+    while let Some(piece) = answer.body.next().await {
+        body.extend_from_slice(&piece?);
+        if body.len() > ANSWER_MAX_BYTES {
+            return Err(FetchError::TooLarge(ANSWER_MAX_BYTES));
+        }
+    }
+    Ok(body)
+}

@@ -1,0 +1,94 @@
+//! What was remembered of delegations, in a file: which DID a handle meant, and which key was verified.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    files::{self, FileError},
+    outcome::interrupts,
+};
+use crate::{
+    delegation::{Assessment, DelegationId, Pin},
+    syntax::{Did, Handle},
+};
+
+/// Why the file is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum PinsError {
+    /// The file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It is something else.
+    #[error("{0} does not hold what this program remembers: {1}")]
+    Format(String, String),
+}
+
+/// Everything that a file remembers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pins {
+    /// A handle is resolved once; from then on its DID counts.
+    #[serde(default)]
+    handles: BTreeMap<Handle, Did>,
+    /// By DID, `#` and id.
+    #[serde(default)]
+    pins: BTreeMap<String, Pin>,
+}
+
+impl Pins {
+    /// From a file; nothing is remembered where there is none.
+    ///
+    /// # Errors
+    /// [`PinsError`].
+    pub fn read(path: &Path) -> Result<Self, PinsError> {
+        match files::read_text(path) {
+            Ok(text) => serde_json::from_str(&text)
+                .map_err(|cause| PinsError::Format(path.display().to_string(), cause.to_string())),
+            Err(cause) if cause.is_missing() => Ok(Self::default()),
+            Err(cause) => Err(cause.into()),
+        }
+    }
+
+    /// Replaces the file.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn write(&self, path: &Path) -> Result<(), FileError> {
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        files::replace(path, &text)
+    }
+
+    /// The DID that a handle meant.
+    pub fn did(&self, handle: &Handle) -> Option<&Did> {
+        self.handles.get(handle)
+    }
+
+    /// What is known of a delegation.
+    pub fn get(&self, did: &Did, id: &DelegationId) -> Option<&Pin> {
+        self.pins.get(&name(did, id))
+    }
+
+    /// Takes in what was verified, unless it does not follow from what was remembered and the user has not `accepted`
+    /// that: a warning that goes away by itself is none. Says whether it did.
+    pub fn learn(
+        &mut self,
+        handle: Option<&Handle>,
+        did: &Did,
+        assessment: &Assessment,
+        pin: Option<Pin>,
+        accepted: bool,
+    ) -> bool {
+        let Some(pin) = pin.filter(|_| accepted || !interrupts(assessment.verdict.vs_pin)) else { return false };
+        if let Some(handle) = handle {
+            self.handles.insert(handle.clone(), did.clone());
+        }
+        self.pins.insert(name(did, &pin.id), pin);
+        true
+    }
+}
+
+fn name(did: &Did, id: &DelegationId) -> String {
+    format!("{did}#{id}")
+}
