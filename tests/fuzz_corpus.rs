@@ -6,7 +6,7 @@
     reason = "a broken checkout may stop this test with a backtrace"
 )]
 
-use housekey::{crypto, event, ipld, plc, repo, syntax};
+use housekey::{crypto, delegation, event, ipld, plc, repo, syntax};
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// A target's name and body.
@@ -24,6 +24,9 @@ const TARGETS: &[Target] = &[
     ("node", repo::fuzzing::node),
     ("commit", repo::fuzzing::commit),
     ("frame", event::fuzzing::frame),
+    ("statement", delegation::fuzzing::statement),
+    ("app_data", delegation::fuzzing::app_data),
+    ("verdict", delegation::fuzzing::verdict),
 ];
 
 /// Damaged copies that are made of each corpus file: enough to reach every branch of a header, few enough to be quick.
