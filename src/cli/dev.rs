@@ -117,7 +117,7 @@ fn print_ready(server: &DevServer) {
     println!("  Mail            {}", server.mail);
     println!("  Administrator   admin / {}\n", server.admin_password.expose());
     for account in &server.accounts {
-        println!("  {:<20} {}   password {}", account.handle, account.did, account.password.expose());
+        println!("  {:<20} {}   password {}", account.handle.as_str(), account.did, account.password.expose());
     }
     println!("\nStop it with Ctrl-C.");
 }
