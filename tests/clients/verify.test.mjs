@@ -59,14 +59,12 @@ test('every commit of the stream inverts to the tree before it while writes go o
   const seen = []
   const frames = subscribe((event) => seen.push(event))
   await frames.opened
-  const start = Date.now()
   const uris = await Promise.all(Array.from({ length: 40 }, async (_, n) => (await write(`busy ${n}`)).data.uri))
   for (const uri of uris.slice(0, 20)) {
     await agent.com.atproto.repo.deleteRecord({ repo: did, collection: POST, rkey: uri.split('/').pop() })
   }
   await frames.until(() => seen.length >= 60)
   frames.close()
-  assert.ok(Date.now() > start)
 
   let root = seen[0].prevData.toString()
   for (const event of seen) {
