@@ -37,11 +37,13 @@ pub fn methods() -> Methods {
         .procedure::<repo::PutRecord>()
         .procedure::<repo::UploadBlob>()
         // com.atproto.server
+        .procedure::<server::ActivateAccount>()
         .query::<server::CheckAccountStatus>()
         .procedure::<server::CreateAccount>()
         .procedure::<server::CreateInviteCode>()
         .procedure::<server::CreateInviteCodes>()
         .procedure::<server::CreateSession>()
+        .procedure::<server::DeactivateAccount>()
         .procedure::<server::DeleteSession>()
         .query::<server::DescribeServer>()
         .query::<server::GetServiceAuth>()

@@ -8,11 +8,11 @@ use super::{
     handles::{HandleError, check_service_handle, parse_handle},
     journal::{self, JournalError},
     sessions::{self, SessionTokens},
+    states::check_points_here,
 };
 use crate::{
     crypto::{Curve, DidKey, SigningKey},
     limits::accounts as limits,
-    outbound::Freshness,
     plc::{self, ConstraintError, UnsignedOperation},
     store::{Account, AccountState, CreateConflict, NewAccount, RepoStats, StoreError},
     syntax::{Did, Handle},
@@ -217,7 +217,7 @@ pub fn reserved_key_purpose(did_key: &str) -> String {
 pub struct AccountStatus {
     /// Whether it is not deactivated.
     pub activated: bool,
-    /// Whether the DID names this server and the account's key, and lets this server change it.
+    /// Whether the DID names this server and the account's key.
     pub valid_did: bool,
     /// Counts of its repository.
     pub stats: RepoStats,
@@ -230,23 +230,7 @@ pub struct AccountStatus {
 pub async fn check_status(server: &Server, account: &Account) -> Result<AccountStatus, StoreError> {
     let stats = server.store.repo_stats(account.id).await?;
     let activated = !matches!(account.state, AccountState::Deactivated { .. });
-    Ok(AccountStatus { activated, valid_did: is_valid_did(server, account).await, stats })
-}
-
-async fn is_valid_did(server: &Server, account: &Account) -> bool {
-    let endpoint = server.policy.endpoint();
-    if account.did.is_plc() {
-        let Ok(log) = journal::audit_log(server, &account.did).await else { return false };
-        return plc::directory::current(&account.did, &log).is_ok_and(|state| {
-            state.rotation_keys.contains(&server.rotation_key.did_key().to_string())
-                && state.pds() == Some(endpoint.as_str())
-                && state.signing_key() == Some(account.signing_key.as_str())
-        });
-    }
-    server.resolver.did(&account.did, Freshness::Now).await.is_ok_and(|document| {
-        document.pds.as_ref().is_some_and(|pds| pds.as_str().trim_end_matches('/') == endpoint)
-            && document.signing_key.as_ref().is_some_and(|key| key.to_string() == account.signing_key)
-    })
+    Ok(AccountStatus { activated, valid_did: check_points_here(server, account).await.is_ok(), stats })
 }
 
 #[cfg(test)]

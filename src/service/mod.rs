@@ -19,6 +19,7 @@ pub mod repos;
 mod server;
 pub mod service_auth;
 pub mod sessions;
+pub mod states;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tids;

@@ -1,5 +1,8 @@
 //! Who may see a repository: one rule for every method that reads one.
-use super::Server;
+use super::{
+    Server,
+    states::{Capability, allows},
+};
 use crate::{
     store::{Account, AccountState, StoreError},
     syntax::AtIdentifier,
@@ -51,11 +54,17 @@ pub async fn find(server: &Server, repo: &AtIdentifier) -> Result<Option<Account
 /// [`RepoUnavailable`] says why it is not shown.
 pub async fn available(server: &Server, repo: &AtIdentifier, sight: Sight) -> Result<Account, RepoUnavailable> {
     let account = find(server, repo).await?.ok_or_else(|| RepoUnavailable::NotFound(repo.clone()))?;
-    match (&account.state, sight) {
-        (AccountState::Pending, _) => Err(RepoUnavailable::NotFound(repo.clone())),
-        (AccountState::Active, _) | (_, Sight::All) => Ok(account),
-        (AccountState::Takendown { .. }, Sight::Active) => Err(RepoUnavailable::Takendown(repo.clone())),
-        (AccountState::Suspended, Sight::Active) => Err(RepoUnavailable::Suspended(repo.clone())),
-        (AccountState::Deactivated { .. }, Sight::Active) => Err(RepoUnavailable::Deactivated(repo.clone())),
+    let needed = match sight {
+        Sight::Active => Capability::BeRead,
+        Sight::All => Capability::ReadItself,
+    };
+    if allows(&account.state, needed) {
+        return Ok(account);
     }
+    Err(match account.state {
+        AccountState::Pending | AccountState::Active => RepoUnavailable::NotFound(repo.clone()),
+        AccountState::Takendown { .. } => RepoUnavailable::Takendown(repo.clone()),
+        AccountState::Suspended => RepoUnavailable::Suspended(repo.clone()),
+        AccountState::Deactivated { .. } => RepoUnavailable::Deactivated(repo.clone()),
+    })
 }

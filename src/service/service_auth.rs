@@ -3,7 +3,10 @@
 
 use data_encoding::HEXLOWER;
 
-use super::Server;
+use super::{
+    Server,
+    states::{Capability, allows},
+};
 use crate::{
     clock::Timestamp,
     crypto::{
@@ -117,6 +120,11 @@ pub fn service_token(
         return Err(ServiceAuthError::Audience);
     }
     check_scope(scope, lxm.as_ref())?;
+    let needed = if is_move(lxm.as_ref()) { Capability::ServiceTokenToMove } else { Capability::ServiceToken };
+    // A session from before a takedown is as narrow as one that was opened after it.
+    if !allows(&account.state, needed) {
+        return Err(ServiceAuthError::Scope);
+    }
     let now = server.now();
     let exp = match exp {
         Some(exp) => check_expiration(exp, lxm.is_some(), now)?,
@@ -140,13 +148,18 @@ pub fn service_token(
 fn check_scope(scope: Scope, lxm: Option<&Nsid>) -> Result<(), ServiceAuthError> {
     match scope {
         Scope::Access | Scope::AppPassPrivileged => Ok(()),
-        Scope::Takendown if lxm.is_some_and(|method| method.as_str().eq_ignore_ascii_case(CREATE_ACCOUNT)) => Ok(()),
+        Scope::Takendown if is_move(lxm) => Ok(()),
         Scope::AppPass => match lxm {
             Some(method) if is_privileged(method.as_str()) => Err(ServiceAuthError::Privileged(method.clone())),
             _ => Ok(()),
         },
         Scope::Takendown | Scope::Refresh | Scope::SignupQueued => Err(ServiceAuthError::Scope),
     }
+}
+
+/// Whether a token is for making the account elsewhere.
+fn is_move(lxm: Option<&Nsid>) -> bool {
+    lxm.is_some_and(|method| method.as_str().eq_ignore_ascii_case(CREATE_ACCOUNT))
 }
 
 fn check_expiration(exp: i64, has_method: bool, now: Timestamp) -> Result<i64, ServiceAuthError> {

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 
-use super::{PasswordsBusy, Server};
+use super::{
+    PasswordsBusy, Server,
+    states::{Capability, allows},
+};
 use crate::{
     clock::Timestamp,
     crypto::{
@@ -81,8 +84,8 @@ pub async fn log_in(
     );
     let matches = server.passwords.verify(password, hash).await?;
     let account = account.filter(|_| matches).ok_or(LoginError::Wrong)?;
-    if is_takendown(&account) {
-        if !allow_takendown {
+    if !allows(&account.state, Capability::LogIn) {
+        if !allow_takendown || !allows(&account.state, Capability::LogInToLeave) {
             return Err(LoginError::Takendown);
         }
         return Ok((account.clone(), narrow_tokens(server, &account.did)));
@@ -128,7 +131,7 @@ pub async fn open(
 /// # Errors
 /// [`RefreshError`].
 pub async fn refresh(server: &Server, account: &Account, id: &str) -> Result<SessionTokens, RefreshError> {
-    if is_takendown(account) {
+    if !allows(&account.state, Capability::Refresh) {
         return Err(RefreshError::Takendown);
     }
     let (next, now) = (new_id(server), server.now());
@@ -148,14 +151,6 @@ pub async fn refresh(server: &Server, account: &Account, id: &str) -> Result<Ses
 /// When the database fails.
 pub async fn close(server: &Server, id: &str) -> Result<(), StoreError> {
     server.store.close_session(id).await
-}
-
-/// Whether an account may be used by nobody but for leaving: taken down or suspended.
-pub const fn is_takendown(account: &Account) -> bool {
-    match account.state {
-        AccountState::Takendown { .. } | AccountState::Suspended => true,
-        AccountState::Pending | AccountState::Active | AccountState::Deactivated { .. } => false,
-    }
 }
 
 /// Whether an account is in use, and if not the word for its state.

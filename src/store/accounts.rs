@@ -344,7 +344,7 @@ pub(super) fn write_handle(work: &Work<'_>, id: AccountId, handle: &Handle) -> R
     Ok(())
 }
 
-/// Sets a state.
+/// Sets a state. A takedown or suspension keeps the owner's own state, and when the account is to be deleted.
 pub(super) fn write_state(conn: &Connection, id: AccountId, state: &AccountState) -> Result<(), StoreError> {
     let (number, delete_after, reference) = match state {
         AccountState::Pending => (0, None, None),
@@ -355,7 +355,10 @@ pub(super) fn write_state(conn: &Connection, id: AccountId, state: &AccountState
     };
     sql::execute(
         conn,
-        "UPDATE accounts SET state = ?2, delete_after = ?3, takedown_reference = ?4 WHERE id = ?1",
+        "UPDATE accounts SET state = ?2, takedown_reference = ?4,
+             delete_after = CASE WHEN ?2 IN (3, 4) THEN delete_after ELSE ?3 END,
+             beneath = CASE WHEN ?2 IN (1, 2) THEN ?2 ELSE beneath END
+         WHERE id = ?1",
         (id.0, number, delete_after, reference),
     )?;
     Ok(())

@@ -366,9 +366,10 @@ fn apply(work: &mut Work<'_>, id: JournalId, effect: &PreparedEffect, at: Timest
 fn commit_failed(refused: CommitRefused) -> CreateConflict {
     match refused {
         CommitRefused::Store(cause) => cause.into(),
-        CommitRefused::StaleHead { .. } | CommitRefused::BlobMissing(_) => {
-            StoreError::Damaged(format!("a journaled commit was refused: {refused}")).into()
-        }
+        CommitRefused::StaleHead { .. }
+        | CommitRefused::BlobMissing(_)
+        | CommitRefused::Inactive(_)
+        | CommitRefused::Gone => StoreError::Damaged(format!("a journaled commit was refused: {refused}")).into(),
     }
 }
 

@@ -30,6 +30,7 @@ mod sessions;
 mod settings;
 mod shared;
 mod sql;
+mod states;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -52,6 +53,7 @@ pub use repo::{
     RepoStats, StoredRecord,
 };
 pub use sessions::{NewSession, Rotation};
+pub use states::OwnState;
 
 use std::{
     fs::File,

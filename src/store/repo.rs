@@ -11,6 +11,7 @@ use super::{
     commit::{head_columns, link_hash, prepare, read_head},
     nodes::NodeReader,
     sql,
+    states::state_of,
 };
 use crate::{
     event::UnnumberedFrame,
@@ -85,6 +86,12 @@ pub enum CommitRefused {
     /// A blob that a record references is not here.
     #[error("Could not find blob: {0}")]
     BlobMissing(Cid),
+    /// The account is not in a state in which its repository may change so.
+    #[error("the account is not active")]
+    Inactive(AccountState),
+    /// There is no such account any more.
+    #[error("there is no such account")]
+    Gone,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -155,15 +162,25 @@ macro_rules! select_listed {
 }
 
 impl Store {
-    /// The one write path: compares the head, writes, numbers the events; durable when it answers.
+    /// The one write path: compares the head, writes, numbers the events; durable when it answers. Only an active account
+    /// announces commits; one that is deactivated may change its repository in silence, as it does while it moves in.
     ///
     /// # Errors
-    /// [`CommitRefused`]: the head has moved on, a blob is missing, or the database failed. Nothing changed then.
+    /// [`CommitRefused`]: the head has moved on, a blob is missing, the account is not active (any more), or the database
+    /// failed. Nothing changed then.
     pub async fn commit(&self, change: ChangeSet) -> Result<Committed, CommitRefused> {
         let account = change.account;
+        let is_silent = change.events.is_empty();
         let prepared = prepare(&self.inner.shared, &self.inner.points, change)?;
         let result = self
             .write(move |work| {
+                // Here, so that no takedown comes between a check and the commit.
+                match state_of(work.conn, account)? {
+                    Some(AccountState::Active) => {}
+                    Some(AccountState::Deactivated { .. }) if is_silent => {}
+                    Some(state) => return Err(CommitRefused::Inactive(state)),
+                    None => return Err(CommitRefused::Gone),
+                }
                 let committed = prepared.apply(work)?;
                 Ok::<_, CommitRefused>((committed, prepared))
             })

@@ -12,8 +12,11 @@ use super::{Durability, OpenError, StoreError, sql::failed};
 use crate::limits::store::{BUSY_TIMEOUT, STATEMENT_CACHE, WAL_FILE_BYTES, WRITER_CACHE_KIB};
 
 /// The migrations in order; they only go forward, and one that was released never changes.
-const MIGRATIONS: [M<'_>; 2] =
-    [M::up(include_str!("migrations/0001_initial.sql")), M::up(include_str!("migrations/0002_delegation.sql"))];
+const MIGRATIONS: &[M<'_>] = &[
+    M::up(include_str!("migrations/0001_initial.sql")),
+    M::up(include_str!("migrations/0002_delegation.sql")),
+    M::up(include_str!("migrations/0003_states.sql")),
+];
 
 /// Makes the directory, refuses file systems that cannot be trusted, and takes the lock, which the returned file holds.
 pub(super) fn claim(dir: &Path) -> Result<File, OpenError> {
@@ -47,7 +50,7 @@ pub(super) fn open_writer(path: &Path, durability: Durability) -> Result<Connect
     if found > known {
         return Err(OpenError::Newer { path: path.to_owned(), found, known });
     }
-    Migrations::from_slice(&MIGRATIONS).to_latest(&mut connection).map_err(|cause| refused(cause.to_string()))?;
+    Migrations::from_slice(MIGRATIONS).to_latest(&mut connection).map_err(|cause| refused(cause.to_string()))?;
     Ok(connection)
 }
 
@@ -125,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_migrations_are_valid_and_every_table_is_strict() {
-        Migrations::from_slice(&MIGRATIONS).validate().unwrap();
+        Migrations::from_slice(MIGRATIONS).validate().unwrap();
         let dir = tempfile::tempdir().unwrap();
         let conn = open_writer(&database_path(dir.path()), Durability::Process).unwrap();
         let loose: i64 = conn

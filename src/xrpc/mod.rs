@@ -6,6 +6,7 @@ mod error;
 mod error_accounts;
 mod error_delegation;
 mod error_records;
+mod error_states;
 mod params;
 mod reply;
 mod table;

@@ -114,6 +114,7 @@ fn repo(name: &str, did: &str) -> Option<(Who, Takes)> {
 
 fn server(name: &str, did: &str) -> Option<(Who, Takes)> {
     Some(match name {
+        "activateAccount" => (Session, Nothing),
         "checkAccountStatus" | "getSession" => (Session, Params(json!({}), &[])),
         "createAccount" => {
             let input = json!({ "handle": "mallory.test", "email": "m@example.com", "password": "correct horse",
@@ -128,6 +129,7 @@ fn server(name: &str, did: &str) -> Option<(Who, Takes)> {
             let input = json!({ "identifier": "alice.test", "password": "wrong horse", "allowTakendown": false });
             (Anyone, Body(input, &["identifier", "password"]))
         }
+        "deactivateAccount" => (Session, Body(json!({ "deleteAfter": "2099-01-01T00:00:00Z" }), &[])),
         "deleteSession" | "refreshSession" => (Refresh, Nothing),
         "describeServer" => (Anyone, Params(json!({}), &[])),
         "getServiceAuth" => (Session, Params(json!({ "aud": "did:web:example.com" }), &["exp", "lxm"])),

@@ -380,7 +380,10 @@ pub(super) async fn claim(
         match records::plan(server, account, &change.id, statement, key, entries).await? {
             Some(commit) => server.store.commit_delegation(commit, row).await.map_err(|refused| match refused {
                 CommitRefused::Store(cause) => DelegationFailure::Store(cause),
-                CommitRefused::StaleHead { .. } | CommitRefused::BlobMissing(_) => DelegationError::PlcConflict.into(),
+                CommitRefused::StaleHead { .. }
+                | CommitRefused::BlobMissing(_)
+                | CommitRefused::Inactive(_)
+                | CommitRefused::Gone => DelegationError::PlcConflict.into(),
             })?,
             None => server.store.put_delegations(account.id, vec![row], None).await?,
         }

@@ -46,6 +46,8 @@ pub async fn put_associated_data(
     if let Some(commit) = plan_own(server, account, writes).await? {
         server.store.commit(commit).await.map_err(|refused| match refused {
             CommitRefused::Store(cause) => DelegationFailure::Store(cause),
+            CommitRefused::Inactive(state) => WriteError::Inactive(state).into(),
+            CommitRefused::Gone => WriteError::NoRepository.into(),
             CommitRefused::StaleHead { .. } | CommitRefused::BlobMissing(_) => WriteError::Contended.into(),
         })?;
     }

@@ -73,6 +73,8 @@ pub(super) async fn commit(
             Ok(_) => return Ok(Some(CommitMeta { cid: made.commit, rev: made.rev })),
             Err(CommitRefused::StaleHead { .. }) => {}
             Err(CommitRefused::BlobMissing(cid)) => return Err(WriteError::BlobNotFound(cid)),
+            Err(CommitRefused::Inactive(state)) => return Err(WriteError::Inactive(state)),
+            Err(CommitRefused::Gone) => return Err(WriteError::NoRepository),
             Err(CommitRefused::Store(cause)) => return Err(cause.into()),
         }
     }

@@ -5,7 +5,10 @@ mod prepare;
 #[cfg(test)]
 mod tests;
 
-use super::Server;
+use super::{
+    Server,
+    states::{Capability, allows},
+};
 use crate::{
     crypto::seal::CannotOpen,
     delegation::{APP_DATA_COLLECTION, DelegationError, STATEMENT_COLLECTION},
@@ -231,7 +234,7 @@ impl From<PlanError> for WriteError {
 /// # Errors
 /// [`WriteError`] says why nothing was written.
 pub async fn write(server: &Server, account: &Account, request: WriteRequest) -> Result<Written, WriteError> {
-    if account.state != AccountState::Active {
+    if !allows(&account.state, Capability::Write) {
         return Err(WriteError::Inactive(account.state.clone()));
     }
     if request.writes.len() > MAX_COMMIT_OPS {

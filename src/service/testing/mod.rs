@@ -123,6 +123,12 @@ impl World {
         Self { server, clock, directory, mailbox, names, policy, has_mail, dir, runs: runs + 1 }
     }
 
+    /// The same with another policy, as after a change of the configuration.
+    pub(crate) async fn restart_with(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self.restart().await
+    }
+
     /// A sign-up for `<name>.test` with everything that is needed.
     pub(crate) fn sign_up(name: &str) -> SignUp {
         SignUp {

@@ -12,7 +12,7 @@ use crate::{
         jwt::{JwtError, ServiceClaims, UnverifiedServiceToken},
     },
     outbound::{Freshness, ResolveError},
-    service::Server,
+    service::{Server, states::Capability},
     store::Account,
     syntax::Did,
     xrpc::{RequestHead, XrpcError, table::note_caller},
@@ -66,7 +66,7 @@ impl Authenticate for UploadAuth {
         if own.is_none_or(|key| token.verify(&key, server.now()).is_err()) {
             verify_by_document(server, &token, &issuer).await?;
         }
-        session::check_state(&account.state, false, true)?;
+        session::check_state(&account.state, Capability::UseSession)?;
         note_caller(&issuer);
         Ok(Self { account })
     }

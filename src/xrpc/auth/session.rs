@@ -4,7 +4,10 @@ use super::{Authenticate, credentials};
 use crate::{
     clock::Timestamp,
     crypto::jwt::{JwtError, Scope, SessionClaims, SessionKey, SessionToken},
-    service::Server,
+    service::{
+        Server,
+        states::{Capability, allows},
+    },
     store::{Account, AccountState},
     syntax::Did,
     xrpc::{RequestHead, XrpcError, table::note_caller},
@@ -16,8 +19,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy)]
 struct Demand {
     scopes: &'static [Scope],
-    takendown: bool,
-    deactivated: bool,
+    capability: Capability,
 }
 
 const ANY: &[Scope] = &[Scope::Access, Scope::AppPassPrivileged, Scope::AppPass];
@@ -47,27 +49,27 @@ macro_rules! session {
 session!(
     /// A full session or an app password; the account may be deactivated, not taken down.
     AnyAccess,
-    Demand { scopes: ANY, takendown: false, deactivated: true }
+    Demand { scopes: ANY, capability: Capability::UseSession }
 );
 session!(
     /// The same, a taken-down account's own token too.
     AnyAccessOrTakendown,
-    Demand { scopes: ANY_OR_TAKENDOWN, takendown: true, deactivated: true }
+    Demand { scopes: ANY_OR_TAKENDOWN, capability: Capability::Leave }
 );
 session!(
     /// A full session only.
     FullAccess,
-    Demand { scopes: &[Scope::Access], takendown: false, deactivated: true }
+    Demand { scopes: &[Scope::Access], capability: Capability::UseSession }
 );
 session!(
     /// A full session, or a taken-down account's own token.
     FullAccessOrTakendown,
-    Demand { scopes: &[Scope::Access, Scope::Takendown], takendown: true, deactivated: true }
+    Demand { scopes: &[Scope::Access, Scope::Takendown], capability: Capability::Leave }
 );
 session!(
     /// Any access of an account that may write: `AccountDeactivated`/`AccountTakedown` otherwise.
     ActiveAccess,
-    Demand { scopes: ANY, takendown: false, deactivated: false }
+    Demand { scopes: ANY, capability: Capability::Write }
 );
 
 /// A full session of an account that may write, and how lately it was opened: who may change a delegation.
@@ -82,7 +84,7 @@ pub struct OwnerAccess {
 impl Authenticate for OwnerAccess {
     async fn authenticate(server: &Arc<Server>, head: &RequestHead) -> Result<Self, XrpcError> {
         let token = credentials::bearer(&head.headers)?;
-        let demand = Demand { scopes: &[Scope::Access], takendown: false, deactivated: false };
+        let demand = Demand { scopes: &[Scope::Access], capability: Capability::Write };
         let (account, _) = access(server, token, demand).await?;
         let audience = server.policy.service_did.as_str();
         let claims = server.session_key.verify(SessionToken::Access, token, audience, server.now());
@@ -150,7 +152,7 @@ fn refresh_claims(verified: Result<SessionClaims, JwtError>) -> Result<SessionCl
 
 /// An account that may at least upload blobs: used by [`super::UploadAuth`].
 pub(super) async fn uploader(server: &Server, token: &str) -> Result<Account, XrpcError> {
-    access(server, token, Demand { scopes: ANY, takendown: false, deactivated: true }).await.map(|(account, _)| account)
+    access(server, token, Demand { scopes: ANY, capability: Capability::UseSession }).await.map(|(account, _)| account)
 }
 
 /// Whose access token this is, whatever the account's state.
@@ -162,7 +164,7 @@ async fn access(server: &Server, token: &str, demand: Demand) -> Result<(Account
     let (did, scope) =
         verify_access(&server.session_key, &server.policy.service_did, token, server.now(), demand.scopes)?;
     let account = find(server, &did).await?;
-    check_state(&account.state, demand.takendown, demand.deactivated)?;
+    check_state(&account.state, demand.capability)?;
     Ok((account, scope))
 }
 
@@ -189,23 +191,20 @@ fn verify_access(
 }
 
 /// Whether an account in this state may go on.
-pub(super) fn check_state(state: &AccountState, takendown: bool, deactivated: bool) -> Result<(), XrpcError> {
-    match state {
-        AccountState::Takendown { .. } | AccountState::Suspended if !takendown => {
-            Err(XrpcError::unauthorized("AccountTakedown", "Account has been taken down"))
+pub(super) fn check_state(state: &AccountState, capability: Capability) -> Result<(), XrpcError> {
+    if allows(state, capability) {
+        return Ok(());
+    }
+    Err(match state {
+        AccountState::Takendown { .. } | AccountState::Suspended => {
+            XrpcError::unauthorized("AccountTakedown", "Account has been taken down")
         }
-        AccountState::Deactivated { .. } if !deactivated => {
-            Err(XrpcError::unauthorized("AccountDeactivated", "Account is deactivated"))
+        AccountState::Active | AccountState::Deactivated { .. } => {
+            XrpcError::unauthorized("AccountDeactivated", "Account is deactivated")
         }
         // The store does not find pending accounts by DID; this is for the day when it does.
-        AccountState::Pending => {
-            Err(XrpcError::with_status(StatusCode::FORBIDDEN, "AccountNotFound", "Account not found"))
-        }
-        AccountState::Active
-        | AccountState::Deactivated { .. }
-        | AccountState::Takendown { .. }
-        | AccountState::Suspended => Ok(()),
-    }
+        AccountState::Pending => XrpcError::with_status(StatusCode::FORBIDDEN, "AccountNotFound", "Account not found"),
+    })
 }
 
 fn subject(claims: &SessionClaims) -> Result<Did, XrpcError> {
@@ -301,16 +300,16 @@ mod tests {
     fn states_are_refused_with_the_references_statuses() {
         let takendown = AccountState::Takendown { reference: String::new() };
         let deactivated = AccountState::Deactivated { delete_after: None };
-        let outcome = |state: &AccountState, takendown, deactivated| {
-            check_state(state, takendown, deactivated).map_err(|error| (error.status.as_u16(), error.name.into_owned()))
+        let outcome = |state: &AccountState, capability| {
+            check_state(state, capability).map_err(|error| (error.status.as_u16(), error.name.into_owned()))
         };
-        assert_eq!(outcome(&AccountState::Active, false, false), Ok(()));
-        assert_eq!(outcome(&takendown, false, true), refused(401, "AccountTakedown"));
-        assert_eq!(outcome(&AccountState::Suspended, false, true), refused(401, "AccountTakedown"));
-        assert_eq!(outcome(&takendown, true, true), Ok(()));
-        assert_eq!(outcome(&deactivated, false, true), Ok(()));
-        assert_eq!(outcome(&deactivated, false, false), refused(401, "AccountDeactivated"));
-        assert_eq!(outcome(&AccountState::Pending, true, true), refused(403, "AccountNotFound"));
+        assert_eq!(outcome(&AccountState::Active, Capability::Write), Ok(()));
+        assert_eq!(outcome(&takendown, Capability::UseSession), refused(401, "AccountTakedown"));
+        assert_eq!(outcome(&AccountState::Suspended, Capability::UseSession), refused(401, "AccountTakedown"));
+        assert_eq!(outcome(&takendown, Capability::Leave), Ok(()));
+        assert_eq!(outcome(&deactivated, Capability::UseSession), Ok(()));
+        assert_eq!(outcome(&deactivated, Capability::Write), refused(401, "AccountDeactivated"));
+        assert_eq!(outcome(&AccountState::Pending, Capability::Leave), refused(403, "AccountNotFound"));
     }
 
     #[test]

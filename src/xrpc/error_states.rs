@@ -1,0 +1,51 @@
+//! What errors of account states are on the wire.
+
+use http::StatusCode;
+
+use super::XrpcError;
+use crate::{
+    service::states::{ActivateError, DeactivateError, NotHere},
+    store::AccountState,
+};
+
+impl From<NotHere> for XrpcError {
+    fn from(error: NotHere) -> Self {
+        let message = error.to_string();
+        match error {
+            NotHere::Endpoint { .. } | NotHere::SigningKey { .. } | NotHere::Unusable(_) => Self::invalid(message),
+            NotHere::Unavailable(_) => Self::with_status(StatusCode::BAD_GATEWAY, "UpstreamFailure", message),
+        }
+    }
+}
+
+/// An account that is in a state of which its owner is not the master.
+fn refused(state: &AccountState, message: String) -> XrpcError {
+    match state {
+        AccountState::Takendown { .. } | AccountState::Suspended => XrpcError::unauthorized("AccountTakedown", message),
+        AccountState::Pending | AccountState::Active | AccountState::Deactivated { .. } => XrpcError::invalid(message),
+    }
+}
+
+impl From<ActivateError> for XrpcError {
+    fn from(error: ActivateError) -> Self {
+        let message = error.to_string();
+        match error {
+            ActivateError::NotHere(cause) => cause.into(),
+            ActivateError::Refused(state) => refused(&state, message),
+            ActivateError::NoRepository => Self::bad("RepoNotFound", message),
+            ActivateError::Store(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<DeactivateError> for XrpcError {
+    fn from(error: DeactivateError) -> Self {
+        let message = error.to_string();
+        match error {
+            DeactivateError::Past => Self::invalid(message),
+            DeactivateError::Refused(state) => refused(&state, message),
+            DeactivateError::Gone => Self::with_status(StatusCode::FORBIDDEN, "AccountNotFound", message),
+            DeactivateError::Store(cause) => cause.into(),
+        }
+    }
+}
