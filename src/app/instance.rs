@@ -9,10 +9,10 @@ use crate::{
     http, methods,
     outbound::{
         FetchError, GuardedClient, MailError, Mailer, OutboundOptions, PlcClient, PlcError, Resolver, ResolverOptions,
-        SmtpOptions,
+        SmtpOptions, TrustedClient,
     },
     service::{
-        AccountLocks, JournalTurns, PasswordPool, Policy, Server, SigningKeys, TidSource, delegation, journal,
+        AccountLocks, JournalTurns, PasswordPool, Policy, Replays, Server, SigningKeys, TidSource, delegation, journal,
         run_maintenance,
     },
     store::{Durability, OpenError, Store, StoreOptions},
@@ -171,6 +171,7 @@ async fn server(config: &Config, world: World, tasks: &Tasks) -> Result<Server, 
         store,
         resolver,
         client,
+        trusted: TrustedClient::new(&outbound)?,
         mailer,
         master_key: secrets.master_key,
         session_key: secrets.session_key,
@@ -181,6 +182,7 @@ async fn server(config: &Config, world: World, tasks: &Tasks) -> Result<Server, 
         signing_keys: SigningKeys::default(),
         tids: TidSource::default(),
         journal: JournalTurns::default(),
+        replays: Replays::default(),
     })
 }
 

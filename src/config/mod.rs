@@ -157,7 +157,7 @@ impl Config {
                 privacy: self.links.privacy.clone(),
                 contact_email: self.links.contact_email.clone(),
             },
-            appview: self.services.appview(),
+            services: self.services.known(),
             genesis_endpoint: None,
             plc_limits: true,
             password_cost: Cost::Standard,

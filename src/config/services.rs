@@ -9,7 +9,7 @@ use super::{
     source::Given,
     value::List,
 };
-use crate::syntax::Did;
+use crate::{service, syntax::Did};
 
 section! {
     /// Other services. A URL and the DID beside it are only set together.
@@ -38,24 +38,18 @@ section! {
 }
 
 impl Services {
-    /// The `AppView`.
-    pub fn appview(&self) -> Option<(Url, Did)> {
-        self.appview_url.clone().zip(self.appview_did.clone())
-    }
-
-    /// The moderation service.
-    pub fn moderation(&self) -> Option<(Url, Did)> {
-        self.moderation_url.clone().zip(self.moderation_did.clone())
-    }
-
-    /// The service that takes reports.
-    pub fn report(&self) -> Option<(Url, Did)> {
-        self.report_url.clone().zip(self.report_did.clone())
-    }
-
-    /// The chat service.
-    pub fn chat(&self) -> Option<(Url, Did)> {
-        self.chat_url.clone().zip(self.chat_did.clone())
+    /// The services that requests are passed to.
+    pub fn known(&self) -> service::Services {
+        let pair = |url: &Option<Url>, did: &Option<Did>| {
+            url.clone().zip(did.clone()).map(|(url, did)| service::KnownService { url, did })
+        };
+        service::Services {
+            appview: pair(&self.appview_url, &self.appview_did),
+            image_pattern: self.appview_cdn_url_pattern.clone(),
+            moderation: pair(&self.moderation_url, &self.moderation_did),
+            report: pair(&self.report_url, &self.report_did),
+            chat: pair(&self.chat_url, &self.chat_did),
+        }
     }
 
     pub(super) fn check(&self, given: &Given, warnings: &mut Vec<Warning>) -> Result<(), ConfigError> {
@@ -71,12 +65,8 @@ impl Services {
         if self.appview_cdn_url_pattern.is_some() && self.appview_url.is_none() {
             warnings.push(Warning::new("services.appview_cdn_url_pattern", "it has no effect without appview_url"));
         }
-        let set = [&self.appview_url, &self.moderation_url, &self.report_url, &self.chat_url];
-        if set.into_iter().any(Option::is_some) || !self.crawlers.is_empty() {
-            warnings.push(Warning::new(
-                "services",
-                "what is set there is not used in this version yet: no request is passed on and no relay is called",
-            ));
+        if !self.crawlers.is_empty() {
+            warnings.push(Warning::new("services.crawlers", "it is not used in this version yet: no relay is called"));
         }
         Ok(())
     }

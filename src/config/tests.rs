@@ -95,7 +95,7 @@ mod example {
         let all = opened(&|key| !is_secret(key) && !matches!(key, "recovery_did_key" | "extra_ca_file" | "from"));
         let config = load(file(&all));
         assert_eq!(config.server.version, "1.0");
-        assert_eq!(config.services.moderation().unwrap().0.as_str(), "https://mod.bsky.app/");
+        assert_eq!(config.services.known().moderation.unwrap().url.as_str(), "https://mod.bsky.app/");
         assert_eq!(config.links.contact_email.as_deref(), Some("admin@example.com"));
         let derived = opened(&|key| matches!(key, "public_url" | "service_did" | "handle_domains" | "dir"));
         assert_ne!(derived, example());

@@ -251,6 +251,11 @@ impl UnverifiedServiceToken {
         Ok(Self { claims: decode_part(claims)?, curve, signed: signed.to_owned(), signature })
     }
 
+    /// What was signed, as text: tells it from every other token.
+    pub fn text(&self) -> String {
+        self.signed.clone()
+    }
+
     /// Checks the signature with the issuer's key, and the time.
     ///
     /// # Errors

@@ -96,3 +96,7 @@ pub const ACCOUNTS_PER_PAGE_DEFAULT: usize = 50;
 
 /// Accounts in one page of `searchAccounts`, at most: the lexicon's.
 pub const ACCOUNTS_PER_PAGE: usize = 100;
+
+/// Service-auth tokens that are remembered as used until they end; some 100 bytes each. More within a minute no server of
+/// this kind is sent.
+pub const SPENT_TOKENS_MAX: usize = 50_000;

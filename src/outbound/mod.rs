@@ -11,7 +11,7 @@ mod messages;
 mod plc;
 mod resolver;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod tls;
 mod txt;
 

@@ -22,14 +22,14 @@ use super::{FetchLimits, OutboundOptions, guard::Lookup};
 use crate::tasks::Tasks;
 
 /// What a fake server does with a request (head and body as text): these raw bytes, or silence for ever.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Raw(Vec<u8>),
     Silence,
     HangUp,
 }
 
 /// An ordinary answer.
-pub(super) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Answer {
+pub(crate) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Answer {
     let body = body.as_ref();
     let mut raw = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n", body.len()).into_bytes();
     raw.extend_from_slice(body);
@@ -37,8 +37,8 @@ pub(super) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Ans
 }
 
 /// A server on loopback that counts what it is asked.
-pub(super) struct FakeServer {
-    pub(super) address: SocketAddr,
+pub(crate) struct FakeServer {
+    pub(crate) address: SocketAddr,
     hits: Arc<AtomicUsize>,
     connections: Arc<AtomicUsize>,
     last: Arc<Mutex<String>>,
@@ -46,11 +46,11 @@ pub(super) struct FakeServer {
 }
 
 impl FakeServer {
-    pub(super) async fn start(answers: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(answers: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
         Self::listen(IpAddr::V4(Ipv4Addr::LOCALHOST), None, answers).await
     }
 
-    pub(super) async fn listen(
+    pub(crate) async fn listen(
         ip: IpAddr,
         tls: Option<TlsAcceptor>,
         answers: impl Fn(&str) -> Answer + Send + Sync + 'static,
@@ -88,21 +88,21 @@ impl FakeServer {
     }
 
     /// Requests so far.
-    pub(super) fn hits(&self) -> usize {
+    pub(crate) fn hits(&self) -> usize {
         self.hits.load(Ordering::SeqCst)
     }
 
     /// Connections so far.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
     /// The last request's head and body.
-    pub(super) fn last_request(&self) -> String {
+    pub(crate) fn last_request(&self) -> String {
         self.last.lock().unwrap().clone()
     }
 
-    pub(super) fn url(&self, path: &str) -> url::Url {
+    pub(crate) fn url(&self, path: &str) -> url::Url {
         url::Url::parse(&format!("http://{}{path}", self.address)).unwrap()
     }
 }
@@ -148,7 +148,7 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
 }
 
 /// A certificate authority, and a TLS server's side for these names.
-pub(super) fn tls_for(names: &[&str]) -> (Vec<u8>, TlsAcceptor) {
+pub(crate) fn tls_for(names: &[&str]) -> (Vec<u8>, TlsAcceptor) {
     let ca_key = rcgen::KeyPair::generate().unwrap();
     let mut ca = rcgen::CertificateParams::new(Vec::new()).unwrap();
     ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -169,16 +169,16 @@ pub(super) fn tls_for(names: &[&str]) -> (Vec<u8>, TlsAcceptor) {
 
 /// Names that resolve as a test says, everything else to nothing.
 #[derive(Clone, Default)]
-pub(super) struct Names(HashMap<String, Vec<IpAddr>>, u16);
+pub(crate) struct Names(HashMap<String, Vec<IpAddr>>, u16);
 
 impl Names {
-    pub(super) fn of(entries: &[(&str, &[&str])]) -> Self {
+    pub(crate) fn of(entries: &[(&str, &[&str])]) -> Self {
         let parse = |ips: &&[&str]| ips.iter().map(|ip| ip.parse().unwrap()).collect();
         Self(entries.iter().map(|(name, ips)| ((*name).to_owned(), parse(ips))).collect(), 0)
     }
 
     /// Where a URL without a port leads to.
-    pub(super) fn at_port(self, port: u16) -> Self {
+    pub(crate) fn at_port(self, port: u16) -> Self {
         Self(self.0, port)
     }
 }
@@ -192,10 +192,10 @@ impl Lookup for Names {
 }
 
 /// Bounds that no honest answer of a test reaches.
-pub(super) const ROOMY: FetchLimits =
+pub(crate) const ROOMY: FetchLimits =
     FetchLimits { body_bytes: 64 * 1024, total: Duration::from_secs(30), redirects: 3 };
 
 /// Settings of development: everything may be reached.
-pub(super) fn open_options() -> OutboundOptions {
+pub(crate) fn open_options() -> OutboundOptions {
     OutboundOptions { allow_private_addresses: true, ..OutboundOptions::default() }
 }

@@ -1,5 +1,5 @@
 //! Everything that a verb needs, made once at start.
-use super::{AccountLocks, JournalTurns, PasswordPool, SigningKeys, TidSource};
+use super::{AccountLocks, JournalTurns, PasswordPool, Replays, Services, SigningKeys, TidSource};
 use crate::{
     clock::{Clock, Timestamp},
     crypto::{
@@ -8,7 +8,7 @@ use crate::{
         seal::{CannotOpen, MasterKey},
     },
     entropy::Entropy,
-    outbound::{GuardedClient, Mailer, PlcClient, Resolver},
+    outbound::{GuardedClient, Mailer, PlcClient, Resolver, TrustedClient},
     store::{Account, Store},
     syntax::Did,
     tasks::Tasks,
@@ -30,6 +30,8 @@ pub struct Server {
     pub resolver: Resolver,
     /// Guarded HTTP.
     pub client: GuardedClient,
+    /// HTTP to what the operator set.
+    pub trusted: TrustedClient,
     /// The PLC directory.
     pub plc: PlcClient,
     /// Mail.
@@ -54,6 +56,8 @@ pub struct Server {
     pub tids: TidSource,
     /// One carrier per identity at a time (`JournalTurns::default()`).
     pub journal: JournalTurns,
+    /// Service-auth tokens that were used (`Replays::default()`).
+    pub replays: Replays,
 }
 
 /// What the operator decided, in final types.
@@ -83,8 +87,8 @@ pub struct Policy {
     pub version: String,
     /// Addresses of documents and people.
     pub links: Links,
-    /// The Bluesky `AppView`, when configured: URL and DID.
-    pub appview: Option<(Url, Did)>,
+    /// Services that requests are passed to.
+    pub services: Services,
     /// Endpoint that genesis operations name, when it is not `public_url` (seeded development accounts).
     pub genesis_endpoint: Option<Url>,
     /// Whether the PLC directory counts operations, so that its budget is kept here too.

@@ -1,7 +1,7 @@
 //! An endpoint is one type; one table lists them all, and one generic `run` turns bytes into types and back.
 
 use super::{FromBody, IntoReply, Reply, RequestBody, RequestHead, XrpcError, auth::Authenticate, params};
-use crate::service::Server;
+use crate::service::{Server, Spending};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture, stream::BoxStream};
 use http::{HeaderValue, Method, Uri, header};
@@ -240,17 +240,23 @@ fn spanned<F: Future + Send + 'static>(call: Call, run: impl FnOnce(Call) -> F) 
 async fn run_query<Q: Query>(server: Arc<Server>, call: Call) -> Reply {
     let result = async {
         let params = params::parse::<Q::Params>(call.uri.query())?;
-        let auth = Q::Auth::authenticate(&server, &call.head).await?;
-        Q::call(&server, auth, params).await?.into_reply()
+        let mut auth = Q::Auth::authenticate(&server, &call.head).await?;
+        let spending = auth.spending();
+        let output = Q::call(&server, auth, params).await?;
+        spending.into_iter().for_each(Spending::spend);
+        output.into_reply()
     };
     finish::<Q::Auth>(result.await)
 }
 
 async fn run_procedure<P: Procedure>(server: Arc<Server>, call: Call, body: RequestBody) -> Reply {
     let result = async {
-        let auth = P::Auth::authenticate(&server, &call.head).await?;
+        let mut auth = P::Auth::authenticate(&server, &call.head).await?;
+        let spending = auth.spending();
         let input = P::Input::from_body(&call.head, body, P::MAX_BODY).await?;
-        P::call(&server, auth, input).await?.into_reply()
+        let output = P::call(&server, auth, input).await?;
+        spending.into_iter().for_each(Spending::spend);
+        output.into_reply()
     };
     finish::<P::Auth>(result.await)
 }

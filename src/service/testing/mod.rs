@@ -19,7 +19,7 @@ pub(crate) use directory::{Fault, TestDirectory};
 pub(crate) use mailbox::{Mailbox, Names};
 
 use super::{
-    AccountLocks, JournalTurns, Links, PasswordPool, Policy, Server, SigningKeys, TidSource,
+    AccountLocks, JournalTurns, Links, PasswordPool, Policy, Replays, Server, Services, SigningKeys, TidSource,
     accounts::{SignUp, SignedUp, create_account},
 };
 use crate::{
@@ -27,7 +27,9 @@ use crate::{
     crypto::{Curve, Secret, SigningKey, jwt::SessionKey, password::Cost, seal::MasterKey},
     entropy::{Entropy, SeededEntropy},
     event::Frame,
-    outbound::{GuardedClient, Mailer, OutboundOptions, PlcClient, Resolver, ResolverOptions, SmtpOptions},
+    outbound::{
+        GuardedClient, Mailer, OutboundOptions, PlcClient, Resolver, ResolverOptions, SmtpOptions, TrustedClient,
+    },
     store::{Account, Durability, Store, StoreOptions},
     tasks::Tasks,
 };
@@ -53,7 +55,7 @@ pub(crate) fn policy() -> Policy {
         backfill: Duration::from_hours(72),
         version: "0.1.0-test".to_owned(),
         links: Links::default(),
-        appview: None,
+        services: Services::default(),
         genesis_endpoint: None,
         plc_limits: true,
         password_cost: Cost::Minimum,
@@ -211,6 +213,8 @@ fn start(
         signing_keys: SigningKeys::default(),
         tids: TidSource::new(u16::try_from(run).unwrap()),
         journal: JournalTurns::default(),
+        replays: Replays::default(),
+        trusted: TrustedClient::new(&outbound).unwrap(),
         clock,
         entropy,
         tasks,

@@ -6,7 +6,7 @@ mod credentials;
 mod service;
 mod session;
 
-pub use service::{OptionalServiceAuth, UploadAuth};
+pub use service::{AdminOrModerator, ModerationService, OptionalServiceAuth, UploadAuth};
 pub use session::{
     ActiveAccess, AnyAccess, AnyAccessOrTakendown, ExpiredRefreshToken, FullAccess, FullAccessOrTakendown, OwnerAccess,
     RefreshToken, is_privileged,
@@ -15,7 +15,7 @@ pub use session::{
 use super::{RequestHead, XrpcError};
 use crate::{
     crypto::{Secret, token::constant_time_eq},
-    service::Server,
+    service::{Server, Spending},
     syntax::Did,
 };
 use credentials::Credentials;
@@ -27,6 +27,10 @@ pub trait Authenticate: Sized + Send {
     const PRIVATE: bool = true;
     /// Checks the request.
     fn authenticate(server: &Arc<Server>, head: &RequestHead) -> impl Future<Output = Result<Self, XrpcError>> + Send;
+    /// The token that is used up when the request succeeds.
+    fn spending(&mut self) -> Option<Spending> {
+        None
+    }
 }
 
 /// Anybody.

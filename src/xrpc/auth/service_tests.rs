@@ -1,0 +1,162 @@
+//! Tokens of a service whose DID document is on loopback, checked by a whole server.
+
+use std::{
+    net::Ipv4Addr,
+    sync::{Arc, Mutex},
+};
+
+use http::header;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    crypto::{Curve, SigningKey, jwt::sign_service},
+    entropy::SeededEntropy,
+    outbound::testing::{FakeServer, answer},
+    service::{
+        KnownService,
+        testing::{World, policy},
+    },
+};
+
+const LXM: &str = "com.atproto.admin.getAccountInfo";
+
+/// A did:web with an account's key and a labeler's, which a test may change.
+struct Peer {
+    server: FakeServer,
+    did: Did,
+    keys: Arc<Mutex<[SigningKey; 2]>>,
+}
+
+impl Peer {
+    async fn start() -> Self {
+        let key = |seed| SigningKey::generate(Curve::P256, &SeededEntropy::new(seed));
+        let label_key = SigningKey::generate(Curve::K256, &SeededEntropy::new(2));
+        let keys = Arc::new(Mutex::new([key(1), label_key]));
+        let did = Arc::new(Mutex::new(String::new()));
+        let (shown_keys, shown_did) = (Arc::clone(&keys), Arc::clone(&did));
+        let server = FakeServer::start(move |_| {
+            let did = shown_did.lock().unwrap().clone();
+            let [account, labeler] = shown_keys.lock().unwrap().clone();
+            let method = |name: &str, key: &SigningKey| {
+                let multibase = key.did_key().to_string().trim_start_matches("did:key:").to_owned();
+                json!({ "id": format!("{did}#{name}"), "type": "Multikey", "controller": did, "publicKeyMultibase": multibase })
+            };
+            let methods = [method("atproto", &account), method("atproto_label", &labeler)];
+            answer("200 OK", "", json!({ "id": did, "verificationMethod": methods }).to_string())
+        })
+        .await;
+        let name = format!("did:web:localhost%3A{}", server.address.port());
+        did.lock().unwrap().clone_from(&name);
+        Self { server, did: name.parse().unwrap(), keys }
+    }
+
+    fn key(&self, index: usize) -> SigningKey {
+        self.keys.lock().unwrap()[index].clone()
+    }
+
+    /// A world whose moderation service this is.
+    async fn moderates(&self) -> World {
+        let mut policy = policy();
+        policy.services.moderation = Some(KnownService { url: self.server.url("/"), did: self.did.clone() });
+        World::with(policy).await
+    }
+
+    fn claims(&self, world: &World, jti: &str) -> ServiceClaims {
+        let now = world.server.now().as_secs();
+        ServiceClaims {
+            iat: now,
+            iss: self.did.to_string(),
+            aud: world.server.policy.service_did.to_string(),
+            exp: now + 60,
+            lxm: Some(LXM.to_owned()),
+            jti: Some(jti.to_owned()),
+        }
+    }
+}
+
+fn head(authorization: Option<String>) -> RequestHead {
+    let values = authorization.into_iter().map(|value| (header::AUTHORIZATION, value.parse().unwrap()));
+    RequestHead { nsid: LXM.to_owned(), headers: values.collect(), client_ip: Ipv4Addr::LOCALHOST.into() }
+}
+
+async fn moderator(world: &World, key: &SigningKey, claims: &ServiceClaims) -> Result<Did, String> {
+    let head = head(Some(format!("Bearer {}", sign_service(key, claims))));
+    let mut auth =
+        ModerationService::authenticate(&world.server, &head).await.map_err(|error| error.name.to_string())?;
+    auth.spending().unwrap().spend();
+    Ok(auth.did)
+}
+
+#[tokio::test]
+async fn the_moderation_service_is_known_by_its_account_key_and_its_labelers_key() {
+    let peer = Peer::start().await;
+    let world = peer.moderates().await;
+    assert_eq!(moderator(&world, &peer.key(0), &peer.claims(&world, "1")).await, Ok(peer.did.clone()));
+    let labeler = format!("{}#atproto_labeler", peer.did);
+    let claims = ServiceClaims { iss: labeler, ..peer.claims(&world, "2") };
+    assert_eq!(moderator(&world, &peer.key(1), &claims).await, Ok(peer.did.clone()));
+    assert_eq!(moderator(&world, &peer.key(0), &claims).await, Err("BadJwtSignature".to_owned()));
+    let other = ServiceClaims { iss: format!("{}#other", peer.did), ..peer.claims(&world, "3") };
+    assert_eq!(moderator(&world, &peer.key(0), &other).await, Err("UntrustedIss".to_owned()));
+}
+
+#[tokio::test]
+async fn nobody_else_moderates() {
+    let peer = Peer::start().await;
+    let world = peer.moderates().await;
+    let alice = world.account("alice").await;
+    let claims = ServiceClaims { iss: alice.did.to_string(), ..peer.claims(&world, "1") };
+    let key = world.server.signing_key(&alice).unwrap();
+    assert_eq!(moderator(&world, &key, &claims).await, Err("UntrustedIss".to_owned()));
+    let unset = World::new().await;
+    assert_eq!(moderator(&unset, &peer.key(0), &peer.claims(&unset, "1")).await, Err("UntrustedIss".to_owned()));
+    let missing = ModerationService::authenticate(&world.server, &head(None)).await.unwrap_err();
+    assert_eq!((missing.status.as_u16(), missing.name.as_ref()), (401, "MissingJwt"));
+}
+
+#[tokio::test]
+async fn a_token_is_refused_when_it_comes_again() {
+    let peer = Peer::start().await;
+    let world = peer.moderates().await;
+    let claims = peer.claims(&world, "once");
+    assert!(moderator(&world, &peer.key(0), &claims).await.is_ok());
+    assert_eq!(moderator(&world, &peer.key(0), &claims).await, Err("BadJwtReplay".to_owned()));
+    let nameless = ServiceClaims { jti: None, ..claims };
+    assert!(moderator(&world, &peer.key(0), &nameless).await.is_ok());
+    assert_eq!(moderator(&world, &peer.key(0), &nameless).await, Err("BadJwtReplay".to_owned()));
+}
+
+#[tokio::test]
+async fn a_changed_key_is_found_by_asking_once_more_and_a_wrong_one_is_not_asked_for_again() {
+    let peer = Peer::start().await;
+    let world = peer.moderates().await;
+    assert!(moderator(&world, &peer.key(0), &peer.claims(&world, "1")).await.is_ok());
+    let next = SigningKey::generate(Curve::K256, &SeededEntropy::new(9));
+    peer.keys.lock().unwrap()[0] = next.clone();
+    let hits = peer.server.hits();
+    assert!(moderator(&world, &next, &peer.claims(&world, "2")).await.is_ok());
+    assert_eq!(peer.server.hits(), hits + 1);
+    let forger = SigningKey::generate(Curve::K256, &SeededEntropy::new(10));
+    assert_eq!(moderator(&world, &forger, &peer.claims(&world, "3")).await, Err("BadJwtSignature".to_owned()));
+    assert_eq!(peer.server.hits(), hits + 2);
+}
+
+#[tokio::test]
+async fn admin_methods_take_the_password_or_the_moderation_services_token() {
+    let peer = Peer::start().await;
+    let world = peer.moderates().await;
+    let password = format!("Basic {}", data_encoding::BASE64.encode(b"admin:admin-pass"));
+    let admin = AdminOrModerator::authenticate(&world.server, &head(Some(password))).await.unwrap();
+    assert!(matches!(admin, AdminOrModerator::Admin));
+    let token = format!("Bearer {}", sign_service(&peer.key(0), &peer.claims(&world, "1")));
+    let moderator = AdminOrModerator::authenticate(&world.server, &head(Some(token))).await.unwrap();
+    assert!(matches!(moderator, AdminOrModerator::Moderator(service) if service.did == peer.did));
+    for nobody in [None, Some("Basic YTpi".to_owned()), Some("Bearer".to_owned())] {
+        let refused = AdminOrModerator::authenticate(&world.server, &head(nobody)).await.unwrap_err();
+        assert_eq!((refused.status.as_u16(), refused.name.as_ref()), (401, "AuthenticationRequired"));
+    }
+    let session = world.signed_up("alice").await.tokens.access_jwt;
+    let refused = AdminOrModerator::authenticate(&world.server, &head(Some(format!("Bearer {session}")))).await;
+    assert_eq!(refused.unwrap_err().name, "BadJwtType");
+}
