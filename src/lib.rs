@@ -16,6 +16,7 @@ pub mod plc;
 
 pub mod delegation;
 pub mod identity;
+pub mod lexicon;
 pub mod repo;
 
 pub mod tasks;

@@ -6,7 +6,7 @@
     reason = "a broken checkout may stop this test with a backtrace"
 )]
 
-use housekey::{crypto, delegation, event, ipld, plc, repo, syntax};
+use housekey::{crypto, delegation, event, ipld, lexicon, plc, repo, syntax};
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// A target's name and body.
@@ -27,6 +27,7 @@ const TARGETS: &[Target] = &[
     ("statement", delegation::fuzzing::statement),
     ("app_data", delegation::fuzzing::app_data),
     ("verdict", delegation::fuzzing::verdict),
+    ("lexicon", lexicon::fuzzing::lexicon),
 ];
 
 /// Damaged copies that are made of each corpus file: enough to reach every branch of a header, few enough to be quick.

@@ -7,6 +7,7 @@ pub mod firehose;
 pub mod http;
 pub mod ipld;
 pub mod journal;
+pub mod lexicon;
 pub mod outbound;
 pub mod plc;
 pub mod records;

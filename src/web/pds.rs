@@ -8,6 +8,7 @@ use super::{
 use crate::{
     delegation::WELL_KNOWN_PATH,
     identity::DidDocument,
+    lexicon::published,
     service::Server,
     store::{AccountState, StoreError},
     syntax::{Handle, Nsid},
@@ -25,7 +26,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Texts of the pages.
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/assets"]
+#[folder = "$CARGO_MANIFEST_DIR/assets/pages"]
 struct Assets;
 
 /// The pages of one server.
@@ -113,12 +114,16 @@ impl<'a> Page<'a> {
 }
 
 fn asset(name: &str) -> Reply {
-    Assets::get(name).map_or_else(not_found, |file| Reply::bytes(TEXT, Bytes::from(file.data.into_owned())))
+    match name {
+        "banner.txt" => text(StatusCode::OK, include_str!("../../assets/banner.txt")),
+        "robots.txt" => text(StatusCode::OK, include_str!("../../assets/robots.txt")),
+        _ => not_found(),
+    }
 }
 
 /// What all pages for people look like.
 fn style() -> Reply {
-    Assets::get("pages/style.css").map_or_else(not_found, |file| {
+    Assets::get("style.css").map_or_else(not_found, |file| {
         Reply::bytes("text/css; charset=utf-8", Bytes::from(file.data.into_owned()))
             .with_header(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))
             .with_header(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
@@ -129,9 +134,8 @@ fn style() -> Reply {
 fn lexicon(nsid: &str) -> Reply {
     // Parsed, so that no path can be smuggled in.
     let Ok(nsid) = nsid.parse::<Nsid>() else { return not_found() };
-    let name = format!("lexicons/{}.json", nsid.as_str().replace('.', "/"));
-    Assets::get(&name).map_or_else(not_found, |file| {
-        Reply::raw_json(file.data.into_owned())
+    published().own_text(nsid.as_str()).map_or_else(not_found, |text| {
+        Reply::raw_json(text.as_bytes().to_vec())
             .with_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))
     })
 }

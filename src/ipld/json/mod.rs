@@ -1,6 +1,9 @@
 //! The data model in JSON. Spec: <https://atproto.com/specs/data-model>.
 mod transcode;
 
+use std::sync::LazyLock;
+
+use data_encoding::Encoding;
 use serde_json::Value as Json;
 
 pub use transcode::write_cbor_as_json;
@@ -137,10 +140,20 @@ fn integer(number: &serde_json::Number) -> Result<i64, JsonError> {
     if (-JSON_MAX_INTEGER..=JSON_MAX_INTEGER).contains(&n) { Ok(n) } else { Err(JsonError::IntegerRange) }
 }
 
-/// Base64 with or without padding.
+/// Base64 with or without padding. Bits that are left over in the last character are not looked at: other readers take
+/// them, and the protocol's vectors hold such a text.
 fn base64(text: &str) -> Option<Vec<u8>> {
-    let encoding = if text.ends_with('=') { data_encoding::BASE64 } else { data_encoding::BASE64_NOPAD };
+    static ENCODINGS: LazyLock<Option<[Encoding; 2]>> = LazyLock::new(|| Some([lenient(None)?, lenient(Some('='))?]));
+    let [bare, padded] = ENCODINGS.as_ref()?;
+    let encoding = if text.ends_with('=') { padded } else { bare };
     encoding.decode(text.as_bytes()).ok()
+}
+
+fn lenient(padding: Option<char>) -> Option<Encoding> {
+    let mut base64 = data_encoding::BASE64_NOPAD.specification();
+    base64.padding = padding;
+    base64.check_trailing_bits = false;
+    base64.encoding().ok()
 }
 
 /// `$type` is a name wherever it stands, and a blob has what belongs to one.

@@ -72,10 +72,10 @@ fn numbers_are_integers_that_javascript_can_hold() {
 fn links_and_bytes_are_objects_with_one_key() {
     let cid = Cid::of_cbor(b"");
     assert_eq!(from_json(&json!({"$link": cid})), Ok(Value::Link(cid)));
-    for text in ["", "AA", "AA==", "AAECAw", "AAECAw==", "+/+/"] {
+    for text in ["", "AA", "AA==", "AAECAw", "AAECAw==", "+/+/", "AB", "123"] {
         assert!(matches!(from_json(&json!({"$bytes": text})), Ok(Value::Bytes(_))), "{text}");
     }
-    for bad in ["A", "AA=", "A===", "AB", "-_-_", "AA AA", "AA==AA"] {
+    for bad in ["A", "AA=", "A===", "-_-_", "AA AA", "AA==AA"] {
         assert_eq!(from_json(&json!({"$bytes": bad})), Err(JsonError::Bytes), "{bad}");
     }
     assert_eq!(from_json(&json!({"$bytes": "AA", "$link": cid})), Err(JsonError::Link));
