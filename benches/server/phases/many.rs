@@ -17,12 +17,13 @@ const CROWD: usize = 2_000;
 
 impl Bench {
     pub(super) async fn memory(&mut self) {
+        let mut empty = Own::start(self.options.dir.as_deref());
+        self.own("memory", "before any account", empty.running.process().memory_mib(), "MiB");
+        empty.stop();
+        let bare = disk_bytes(&empty.data_dir());
         let mut own = Own::start(self.options.dir.as_deref());
-        let process = own.running.process();
-        self.own("memory", "before any account", process.memory_mib(), "MiB");
         let first = fresh_number() * 100_000;
         let mut made = 0;
-        let mut small = 0;
         for accounts in [1, 100, self.options.accounts] {
             let requests: Vec<Rc<[u8]>> = (made..accounts)
                 .map(|number| {
@@ -37,22 +38,11 @@ impl Bench {
                 return self.report.fail(&own.target.name, "memory", "createAccount", &why);
             }
             made = accounts;
-            self.own("memory", format!("at {accounts} accounts"), process.memory_mib(), "MiB");
-            if accounts == 1 || accounts == self.options.accounts {
-                own.restart();
-                let size = disk_bytes(&own.data_dir());
-                if accounts == 1 {
-                    small = size;
-                    own = Own::start(self.options.dir.as_deref());
-                    made = 0;
-                } else {
-                    let each = size.saturating_sub(small) as f64 / accounts as f64 / 1024.0;
-                    self.own("memory", format!("disk for each of {accounts} accounts"), each, "KiB");
-                    let after = own.running.process().memory_mib();
-                    self.own("memory", format!("at {accounts} accounts, after a restart"), after, "MiB");
-                }
-            }
+            self.own("memory", format!("at {accounts} accounts"), own.running.process().memory_mib(), "MiB");
         }
+        own.stop();
+        let each = disk_bytes(&own.data_dir()).saturating_sub(bare) as f64 / made as f64 / 1024.0;
+        self.own("memory", format!("disk for each of {made} accounts"), each, "KiB");
     }
 
     pub(super) async fn idle(&mut self) {
