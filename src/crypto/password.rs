@@ -1,6 +1,8 @@
 //! Argon2id password hashes as PHC strings: the parameters travel in the hash.
 
-use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
+use data_encoding::BASE64_NOPAD;
+use subtle::ConstantTimeEq;
 
 use crate::{
     entropy::{Entropy, random_bytes},
@@ -31,9 +33,7 @@ pub fn hash(password: &str, cost: Cost, entropy: &dyn Entropy) -> String {
 /// Whether the password is the one behind this hash; false for a malformed hash, or one whose work exceeds the bounds.
 pub fn verify(password: &str, hash: &str) -> bool {
     let Ok(parsed) = PasswordHash::new(hash) else { return false };
-    password.len() <= accounts::PASSWORD_MAX_BYTES
-        && is_bounded(&parsed)
-        && Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok()
+    password.len() <= accounts::PASSWORD_MAX_BYTES && is_bounded(&parsed) && is_right(password, &parsed)
 }
 
 /// A hash that no known password has, verified against for unknown users so that both cases take equal time.
@@ -54,9 +54,33 @@ fn try_hash(password: &str, cost: Cost, salt: &[u8; 16]) -> Option<String> {
         Cost::Standard => (accounts::PASSWORD_HASH_MEMORY_KIB, accounts::PASSWORD_HASH_PASSES),
         Cost::Minimum => (Params::MIN_M_COST, Params::MIN_T_COST),
     };
-    let params = Params::new(memory, passes, Params::MIN_P_COST, Some(Params::DEFAULT_OUTPUT_LEN)).ok()?;
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    argon2.hash_password_with_salt(password.as_bytes(), salt).ok().map(|hash: PasswordHash| hash.to_string())
+    let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+    let params = Params::new(memory, passes, Params::MIN_P_COST, Some(output.len())).ok()?;
+    fill(&Argon2::new(Algorithm::Argon2id, Version::V0x13, params), password, salt, &mut output)?;
+    let (salt, output) = (BASE64_NOPAD.encode(salt), BASE64_NOPAD.encode(&output));
+    Some(format!("$argon2id$v=19$m={memory},t={passes},p={}${salt}${output}", Params::MIN_P_COST))
+}
+
+/// Whether the password makes the output that the hash has, by the algorithm and work that it names.
+fn is_right(password: &str, hash: &PasswordHash) -> bool {
+    let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else { return false };
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str());
+    let version = hash.version.map_or_else(|| Ok(Version::default()), Version::try_from);
+    let (Ok(algorithm), Ok(version), Ok(params)) = (algorithm, version, Params::try_from(hash)) else { return false };
+    let mut output = vec![0; expected.len()];
+    fill(&Argon2::new(algorithm, version, params), password, salt, &mut output).is_some()
+        && output.ct_eq(expected.as_bytes()).into()
+}
+
+/// Computes the output of a hash.
+///
+/// The memory is taken in one piece so large that the system's allocator maps it by itself and gives it back at once. Of
+/// smaller pieces it keeps one for each thread that ever hashed: hundreds of MiB. Only what is used is ever touched.
+fn fill(argon2: &Argon2<'_>, password: &str, salt: &[u8], output: &mut [u8]) -> Option<()> {
+    let blocks = argon2.params().block_count();
+    let mut memory = Vec::with_capacity(blocks.max(accounts::PASSWORD_HASH_BUFFER_BYTES / Block::SIZE));
+    memory.resize(blocks, Block::new());
+    argon2.hash_password_into_with_memory(password.as_bytes(), salt, output, &mut memory).ok()
 }
 
 fn is_bounded(hash: &PasswordHash) -> bool {

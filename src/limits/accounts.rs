@@ -15,6 +15,10 @@ pub const PASSWORD_HASH_MEMORY_KIB: u32 = 19_456;
 /// Passes of a standard password hash: OWASP's first Argon2id setting.
 pub const PASSWORD_HASH_PASSES: u32 = 2;
 
+/// Address space taken for a hash, in bytes, of which only what the hash needs is touched: above the 32 MiB from which
+/// glibc always maps memory by itself and returns it when it is freed.
+pub const PASSWORD_HASH_BUFFER_BYTES: usize = 40 * 1024 * 1024;
+
 /// Memory that checking a stored password hash may take, in KiB: one imported from elsewhere may cost more than ours,
 /// but must not be able to exhaust the machine.
 pub const PASSWORD_HASH_MAX_MEMORY_KIB: u32 = 262_144;
