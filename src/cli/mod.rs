@@ -5,6 +5,7 @@
 mod account;
 mod api;
 mod ask;
+mod check;
 mod completions;
 mod config;
 mod delegate;
@@ -12,6 +13,7 @@ mod dev;
 mod exec;
 mod health;
 mod key;
+mod progress;
 mod serve;
 mod timeline;
 mod verify;
@@ -68,6 +70,8 @@ enum Command {
     Watch(watch::Watch),
     /// Check a configuration
     Config(config::ConfigCommand),
+    /// Check everything that is stored
+    Check(check::Check),
     /// Ask a running server whether it is well
     Health(health::Health),
     /// Print shell completions
@@ -126,6 +130,7 @@ pub fn main() -> ExitCode {
             Command::Verify(command) => command.run().await,
             Command::Watch(command) => command.run().await,
             Command::Config(command) => command.run(),
+            Command::Check(command) => command.run(),
             Command::Health(command) => command.run().await,
             Command::Completions(command) => command.run(),
         }

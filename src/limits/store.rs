@@ -78,3 +78,12 @@ pub const CODE_ATTEMPTS: i64 = 5;
 
 /// Uses of an invite code that a listing shows.
 pub const INVITE_USES_SHOWN: usize = 500;
+
+/// Rows that an audit reads at once: of records of ordinary size less than a megabyte.
+pub const AUDIT_PAGE_ROWS: usize = 1_000;
+
+/// Problems that an audit spells out; further ones are only counted.
+pub const AUDIT_PROBLEMS: usize = 1_000;
+
+/// What an audit reads of a blob's file at once, in bytes.
+pub const AUDIT_BLOB_BYTES: usize = 256 * 1024;

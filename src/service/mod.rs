@@ -1,5 +1,6 @@
 //! The verbs of the server: each joins the pure domain, the store and the outside world. No HTTP here.
 pub mod accounts;
+pub mod audit;
 pub mod blobs;
 pub mod delegation;
 pub mod email;

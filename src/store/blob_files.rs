@@ -233,14 +233,19 @@ impl Files {
     }
 
     fn path(&self, cid: &Cid) -> PathBuf {
-        let name = cid.to_string();
-        let shard = name.get(name.len().saturating_sub(2)..).unwrap_or("aa").to_owned();
-        self.root.join(shard).join(name)
+        file_of(&self.root, cid)
     }
 
     fn keeping(&self) -> MutexGuard<'_, Keeping> {
         self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where the file of a blob is below the directory of all blobs.
+pub(super) fn file_of(root: &Path, cid: &Cid) -> PathBuf {
+    let name = cid.to_string();
+    let shard = name.get(name.len().saturating_sub(2)..).unwrap_or("aa").to_owned();
+    root.join(shard).join(name)
 }
 
 impl BlobWrite {

@@ -9,6 +9,7 @@
 #![expect(clippy::unused_async, reason = "the boundary is async so that an engine that must wait fits behind it")]
 
 mod accounts;
+mod audit;
 mod blob_files;
 mod blobs;
 mod checkpoint;
@@ -36,6 +37,7 @@ mod tests;
 mod writer;
 
 pub use accounts::{Account, AccountId, AccountState, CreateConflict, NewAccount};
+pub use audit::{AuditAccount, AuditBlob, AuditCollection, AuditFile, AuditHead, AuditNode, AuditReader, AuditRecord};
 pub use blob_files::{BlobFile, BlobFiles, BlobWrite, StagedBlob};
 pub use blobs::{BlobRow, ListedBlob, MissingBlob};
 pub use codes::{CodePurpose, TakeCode};

@@ -1,6 +1,7 @@
 //! The file and its schema: directory, lock, pragmas, migrations.
 
 use std::{
+    cmp::Ordering,
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
 };
@@ -52,6 +53,22 @@ pub(super) fn open_writer(path: &Path, durability: Durability) -> Result<Connect
     }
     Migrations::from_slice(MIGRATIONS).to_latest(&mut connection).map_err(|cause| refused(cause.to_string()))?;
     Ok(connection)
+}
+
+/// Whether a database that is only read has the schema that this program knows: reading cannot migrate.
+pub(super) fn require_current(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let refused = |cause: String| OpenError::Database { path: path.to_owned(), cause };
+    let found: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(|cause| refused(cause.to_string()))?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(OpenError::Newer { path: path.to_owned(), found, known }),
+        Ordering::Less => Err(refused(format!(
+            "it has schema version {found} and this program reads version {known}: start the server once, which upgrades it"
+        ))),
+    }
 }
 
 /// A connection that may write: the writer's and the checkpointer's.

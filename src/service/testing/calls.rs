@@ -62,6 +62,11 @@ impl World {
         self.call(Method::POST, nsid, who, body).await
     }
 
+    /// A procedure with a body of bytes.
+    pub(crate) async fn post_bytes(&self, nsid: &str, who: As<'_>, kind: &str, bytes: &'static [u8]) -> Answer {
+        self.call(Method::POST, nsid, who, RequestBody::full(kind, bytes)).await
+    }
+
     async fn call(&self, method: Method, target: &str, who: As<'_>, body: RequestBody) -> Answer {
         let mut headers = HeaderMap::new();
         let authorization = match who {

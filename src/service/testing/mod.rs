@@ -151,6 +151,11 @@ impl World {
         self.signed_up(name).await.account
     }
 
+    /// Where the server keeps its database and, in `blobs`, its files.
+    pub(crate) fn data_dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// The account as it is now.
     pub(crate) async fn reread(&self, account: &Account) -> Account {
         self.server.store.account_by_id(account.id).await.unwrap().unwrap()
