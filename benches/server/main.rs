@@ -40,6 +40,7 @@ Examples:
   cargo bench --bench server                                   every phase, in half an hour
   cargo bench --bench server -- --phases reads,writes          two of them
   cargo bench --bench server -- --phases writes --out w.jsonl  with JSON lines besides the table
+  cargo bench --bench server -- --phases soak-kill --minutes 30
   node benches/server/reference.mjs                            starts npm's PDS and directory, prints the flags to use:
   cargo bench --bench server -- --phases writes,reads --against http://127.0.0.1:3000 --against-pid 4711 --rounds 3"
 )]
@@ -71,6 +72,12 @@ pub struct Options {
     /// Where the servers keep their data [default: the system's directory for temporary files]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// How long the phases soak and soak-kill take, in minutes; they run only when named
+    #[arg(long, default_value_t = 30)]
+    minutes: u64,
+    /// How long a server lives in the phase soak-kill, in seconds
+    #[arg(long, default_value_t = 20)]
+    kill_every: u64,
     /// JSON lines, one a figure, are added to this file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -88,8 +95,8 @@ impl Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    if let Some(unknown) = options.phases.iter().find(|name| !phases::NAMES.contains(&name.as_str())) {
-        eprintln!("there is no phase {unknown}; there are: {}", phases::NAMES.join(", "));
+    if let Some(unknown) = options.phases.iter().find(|name| !phases::all().any(|phase| phase == name.as_str())) {
+        eprintln!("there is no phase {unknown}; there are: {}", phases::all().collect::<Vec<_>>().join(", "));
         return ExitCode::from(2);
     }
     // One thread: what the generator can do on one core is what the phase `generator` proves.

@@ -168,6 +168,15 @@ impl Own {
         self.running.stop();
     }
 
+    /// SIGKILL, and a new process over what is on disk.
+    pub fn kill_and_restart(&mut self) {
+        drop(self.running.child.kill());
+        drop(self.running.child.wait());
+        let plc = self.plc().to_owned();
+        self.running = Running::start(&mut serve(self.dir.path(), self.port, &plc));
+        self.target = target(&self.running, self.port);
+    }
+
     /// Stops and starts again over the same data.
     pub fn restart(&mut self) {
         self.running.stop();

@@ -7,6 +7,7 @@ mod growth;
 mod large;
 mod many;
 mod reads;
+mod soak;
 mod start;
 mod writes;
 
@@ -36,6 +37,14 @@ pub const NAMES: &[&str] = &[
     "overload",
     "memory",
 ];
+
+/// Phases that run only when they are named.
+pub const LONG: &[&str] = &["soak", "soak-kill"];
+
+/// The names of all phases.
+pub fn all() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().chain(LONG).copied()
+}
 
 /// A run.
 pub struct Bench {
@@ -70,6 +79,8 @@ impl Bench {
             "delegation" => self.delegation().await,
             "idle" => self.idle().await,
             "overload" => self.overload().await,
+            "soak" => self.soak(None).await,
+            "soak-kill" => self.soak(Some(std::time::Duration::from_secs(self.options.kill_every))).await,
             _ => self.memory().await,
         }
     }
