@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
 /**
- * Starts it against a PLC directory (an origin on loopback). What it answers: its `url`, its data `directory`, the
+ * Starts it against a PLC directory (an origin on loopback). What it answers: its `url`, its `pid`, its data `directory`, the
  * `envFile` beside the data with all settings, as a self-hoster's pds.env, `adminPassword`, and
  *
  * - `stop()`: ends it; the directory stays
@@ -68,6 +68,9 @@ export async function startReferencePds({ plc, env = {}, port } = {}) {
   await start()
   return {
     url,
+    get pid() {
+      return child.pid
+    },
     directory,
     envFile,
     adminPassword,
