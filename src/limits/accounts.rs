@@ -95,6 +95,9 @@ pub const INVITE_USES_MAX: u32 = 1_000_000;
 /// DIDs that one `getAccountInfos` names: the bound that the protocol puts on comparable lists.
 pub const ACCOUNT_INFOS_PER_REQUEST: usize = 100;
 
+/// Bytes of a moderator's reference: ours are times, Ozone's are numbers.
+pub const TAKEDOWN_REFERENCE_BYTES: usize = 512;
+
 /// Accounts in one page of `searchAccounts` unless the caller says: the lexicon's.
 pub const ACCOUNTS_PER_PAGE_DEFAULT: usize = 50;
 
@@ -104,3 +107,10 @@ pub const ACCOUNTS_PER_PAGE: usize = 100;
 /// Service-auth tokens that are remembered as used until they end; some 100 bytes each. More within a minute no server of
 /// this kind is sent.
 pub const SPENT_TOKENS_MAX: usize = 50_000;
+
+/// Deletions that one round of maintenance begins, and those that it carries on: a backlog is worked off over several.
+pub const DELETIONS_PER_ROUND: usize = 100;
+
+/// How long after a deletion what requests under way may have left behind is looked for once more: longer than any upload
+/// takes.
+pub const DELETION_LINGER: Duration = Duration::from_hours(1);

@@ -14,9 +14,12 @@ use dev::housekey::delegation;
 pub fn methods() -> Methods {
     Methods::default()
         // com.atproto.admin
+        .procedure::<admin::DeleteAccount>()
         .query::<admin::GetAccountInfo>()
         .query::<admin::GetAccountInfos>()
+        .query::<admin::GetSubjectStatus>()
         .query::<admin::SearchAccounts>()
+        .procedure::<admin::UpdateSubjectStatus>()
         // com.atproto.identity
         .query::<identity::GetRecommendedDidCredentials>()
         .procedure::<identity::RefreshIdentity>()
@@ -44,6 +47,7 @@ pub fn methods() -> Methods {
         .procedure::<server::CreateInviteCodes>()
         .procedure::<server::CreateSession>()
         .procedure::<server::DeactivateAccount>()
+        .procedure::<server::DeleteAccount>()
         .procedure::<server::DeleteSession>()
         .query::<server::DescribeServer>()
         .query::<server::GetServiceAuth>()

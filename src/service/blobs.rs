@@ -54,7 +54,7 @@ where
     if upload.content_length.is_some_and(|length| length != staged.size) {
         return Err(UploadError::WrongLength);
     }
-    if server.store.blob(account.id, &staged.cid).await?.is_some_and(|found| found.takendown) {
+    if server.store.blob_takedown(account.id, &staged.cid).await?.is_some() {
         return Err(UploadError::Takendown);
     }
     let mime_type = media_type(&staged.head, upload.content_type.as_deref());

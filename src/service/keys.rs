@@ -44,6 +44,13 @@ impl SigningKeys {
         Some(key)
     }
 
+    /// Forgets an account's key: the account is gone.
+    pub fn forget(&self, account: AccountId) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.young.remove(&account);
+        kept.old.remove(&account);
+    }
+
     /// Keeps an opened key.
     pub fn put(&self, account: &Account, key: &SigningKey) {
         let entry = Kept { sealed: account.sealed_signing_key.clone(), key: key.clone() };

@@ -1,5 +1,5 @@
-//! What runs on its own: old events go, and blobs that no record came to use.
-use super::Server;
+//! What runs on its own: old events go, blobs that no record came to use, and accounts whose time has come.
+use super::{Server, deletion};
 use crate::{
     limits::records::{MAINTENANCE_EVERY, MAINTENANCE_STEPS, PRUNE_SLICE, SWEEP_SLICE, TEMPORARY_BLOB_GRACE},
     store::StoreError,
@@ -13,11 +13,19 @@ pub struct Removed {
     pub events: usize,
     /// Blob files that nothing uses.
     pub blobs: usize,
+    /// Accounts whose time had come, or that a crash had left half deleted.
+    pub accounts: usize,
 }
 
 /// Rounds of maintenance until the server stops.
 pub async fn run_maintenance(server: Arc<Server>) {
     let stopping = server.tasks.stopping();
+    tokio::select! {
+        () = stopping.cancelled() => return,
+        done = deletion::carry_on(&server) => if let Err(cause) = done {
+            tracing::warn!(%cause, "deletions could not be carried on: {cause}");
+        }
+    }
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
@@ -26,7 +34,7 @@ pub async fn run_maintenance(server: Arc<Server>) {
         tokio::select! {
             () = stopping.cancelled() => return,
             done = maintain(&server) => match done {
-                Ok(removed) => tracing::debug!(removed.events, removed.blobs, "maintenance is done"),
+                Ok(removed) => tracing::debug!(removed.events, removed.blobs, removed.accounts, "maintenance is done"),
                 Err(StoreError::Closed) => return,
                 Err(cause) => tracing::warn!(%cause, "maintenance failed: {cause}"),
             }
@@ -57,5 +65,7 @@ pub async fn maintain(server: &Server) -> Result<Removed, StoreError> {
             break;
         }
     }
+    let deleted = deletion::carry_on(server).await?;
+    removed.accounts = deleted.begun.max(deleted.finished);
     Ok(removed)
 }

@@ -3,6 +3,7 @@ pub mod accounts;
 pub mod audit;
 pub mod blobs;
 pub mod delegation;
+pub mod deletion;
 pub mod email;
 #[cfg(test)]
 pub(crate) mod fixture;

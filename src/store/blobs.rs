@@ -178,7 +178,7 @@ impl Store {
     }
 
     /// Unlinks the files of blobs without rows. The notes are durable before, so a crash in between loses none.
-    async fn unlink_orphans(&self, limit: usize) -> Result<usize, StoreError> {
+    pub(super) async fn unlink_orphans(&self, limit: usize) -> Result<usize, StoreError> {
         let mut gone = 0;
         while gone < limit {
             let slice = UNLINK_SLICE.min(limit - gone);
@@ -219,7 +219,7 @@ fn drop_temporary(work: &Work<'_>, before: Timestamp, limit: usize) -> Result<us
     Ok(old.len())
 }
 
-fn note_orphan(work: &Work<'_>, digest: &[u8; 32]) -> Result<(), StoreError> {
+pub(super) fn note_orphan(work: &Work<'_>, digest: &[u8; 32]) -> Result<(), StoreError> {
     sql::execute(work.conn, "INSERT INTO orphan_blobs (digest) VALUES (?1) ON CONFLICT DO NOTHING", [digest]).map(drop)
 }
 
@@ -234,7 +234,7 @@ fn unlink(work: &Work<'_>, files: &BlobFiles, orphans: &[Cid]) -> Result<usize, 
     Ok(gone)
 }
 
-fn has_row(conn: &Connection, digest: &[u8; 32]) -> Result<bool, StoreError> {
+pub(super) fn has_row(conn: &Connection, digest: &[u8; 32]) -> Result<bool, StoreError> {
     sql::exists(conn, "SELECT 1 FROM blobs WHERE digest = ?1", [digest])
 }
 
@@ -251,7 +251,8 @@ fn read_blob(conn: &Connection, account: AccountId, cid: &Cid) -> Result<Option<
     };
     sql::one(
         conn,
-        "SELECT digest, mime_type, size, permanent, takendown, created_at FROM blobs
+        "SELECT digest, mime_type, size, permanent, EXISTS (SELECT 1 FROM blob_takedowns
+             WHERE blob_takedowns.account = blobs.account AND blob_takedowns.digest = blobs.digest), created_at FROM blobs
          WHERE account = ?1 AND digest = ?2",
         (account.0, cid.digest()),
         read,

@@ -193,6 +193,9 @@ impl Export {
 type Page = (Vec<(Cid, Bytes)>, Option<State>);
 
 fn read_page(conn: &Connection, mut state: State) -> Result<Page, StoreError> {
+    if !sql::exists(conn, "SELECT 1 FROM repos WHERE account = ?1", [state.account])? {
+        return Err(StoreError::Damaged("the account was deleted while its repository was exported".to_owned()));
+    }
     let mut collections = match state.collections.take() {
         Some(collections) => collections,
         None => collections_in_key_order(conn, state.account)?,

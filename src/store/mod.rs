@@ -16,6 +16,7 @@ mod checkpoint;
 mod codes;
 mod commit;
 mod delegations;
+mod deletion;
 mod error;
 mod events;
 mod export;
@@ -32,6 +33,7 @@ mod settings;
 mod shared;
 mod sql;
 mod states;
+mod takedowns;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -42,6 +44,7 @@ pub use blob_files::{BlobFile, BlobFiles, BlobWrite, StagedBlob};
 pub use blobs::{BlobRow, ListedBlob, MissingBlob};
 pub use codes::{CodePurpose, TakeCode};
 pub use delegations::{DelegationRow, DelegationState};
+pub use deletion::{Deletion, Purge};
 pub use error::{OpenError, StoreError};
 pub use events::StoredEvent;
 pub use export::Export;
@@ -136,6 +139,8 @@ impl Store {
         let start = || -> Result<Self, StoreError> {
             sql::execute(&conn, "DELETE FROM retired_nodes", [])?;
             sql::execute(&conn, "DELETE FROM retired_records", [])?;
+            // Another version may have other steps.
+            sql::execute(&conn, "UPDATE deletions SET step = 0", [])?;
             let last_seq = number(
                 &conn,
                 "SELECT max(value, (SELECT coalesce(max(seq), 0) FROM events)) FROM counters WHERE name = 'seq'",

@@ -154,12 +154,9 @@ pub struct RepoStats {
     /// Of these, those that are here.
     pub imported_blobs: u64,
 }
-/// The start of the listing queries: the account is ?1, the collection ?2, the cursor ?3 and the limit ?4.
-macro_rules! select_listed {
-    () => {
-        "SELECT rkey, digest, value FROM records WHERE account = ?1 AND collection = ?2"
-    };
-}
+/// What [`Store::shown_records`] leaves out of a listing: the account is ?1, the collection ?2.
+const SHOWN: &str = " AND NOT EXISTS (SELECT 1 FROM record_takedowns AS hidden WHERE hidden.account = ?1
+     AND hidden.collection = (SELECT nsid FROM collections WHERE id = ?2) AND hidden.rkey = records.rkey)";
 
 impl Store {
     /// The one write path: compares the head, writes, numbers the events; durable when it answers. Only an active account
@@ -253,15 +250,29 @@ impl Store {
     /// # Errors
     /// [`StoreError`] as the database says.
     pub async fn list_records(&self, list: ListRecords) -> Result<Vec<ListedRecord>, StoreError> {
+        self.listed(&list, "")
+    }
+
+    /// A page of a collection as the public sees it: without records that were taken down.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn shown_records(&self, list: ListRecords) -> Result<Vec<ListedRecord>, StoreError> {
+        self.listed(&list, SHOWN)
+    }
+
+    fn listed(&self, list: &ListRecords, shown: &str) -> Result<Vec<ListedRecord>, StoreError> {
         self.point(|conn| {
             let Some(collection) = self.known_collection(conn, &list.collection)? else { return Ok(Vec::new()) };
-            let query = match (list.reverse, &list.cursor) {
-                (false, None) => concat!(select_listed!(), " ORDER BY rkey DESC LIMIT ?4"),
-                (false, Some(_)) => concat!(select_listed!(), " AND rkey < ?3 ORDER BY rkey DESC LIMIT ?4"),
-                (true, _) => concat!(select_listed!(), " AND rkey > ?3 ORDER BY rkey LIMIT ?4"),
+            let page = match (list.reverse, &list.cursor) {
+                (false, None) => " ORDER BY rkey DESC LIMIT ?4",
+                (false, Some(_)) => " AND rkey < ?3 ORDER BY rkey DESC LIMIT ?4",
+                (true, _) => " AND rkey > ?3 ORDER BY rkey LIMIT ?4",
             };
+            let query =
+                format!("SELECT rkey, digest, value FROM records WHERE account = ?1 AND collection = ?2{shown}{page}");
             let cursor = list.cursor.as_deref().unwrap_or_default();
-            sql::all(conn, query, (list.account.0, collection, cursor, sql::limit(list.limit)), |row| {
+            sql::all(conn, &query, (list.account.0, collection, cursor, sql::limit(list.limit)), |row| {
                 Ok(ListedRecord { rkey: sql::parsed(row, 0)?, cid: sql::cbor_cid(row, 1)?, value: sql::bytes(row, 2)? })
             })
         })

@@ -17,6 +17,7 @@ const MIGRATIONS: &[M<'_>] = &[
     M::up(include_str!("migrations/0001_initial.sql")),
     M::up(include_str!("migrations/0002_delegation.sql")),
     M::up(include_str!("migrations/0003_states.sql")),
+    M::up(include_str!("migrations/0004_community.sql")),
 ];
 
 /// Makes the directory, refuses file systems that cannot be trusted, and takes the lock, which the returned file holds.

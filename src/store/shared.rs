@@ -145,6 +145,13 @@ impl Ring {
         Some(recent.events.iter().skip(skip).take(limit).cloned().collect())
     }
 
+    /// Forgets all: readers go to the disk until the next events come.
+    pub(super) fn clear(&self) {
+        let mut recent = self.lock();
+        recent.events.clear();
+        recent.bytes = 0;
+    }
+
     fn lock(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -4,7 +4,10 @@ use http::StatusCode;
 
 use super::XrpcError;
 use crate::{
-    service::states::{ActivateError, DeactivateError, NotHere},
+    service::{
+        deletion::DeleteError,
+        states::{ActivateError, DeactivateError, ModerationError, NotHere},
+    },
     store::AccountState,
 };
 
@@ -46,6 +49,32 @@ impl From<DeactivateError> for XrpcError {
             DeactivateError::Refused(state) => refused(&state, message),
             DeactivateError::Gone => Self::with_status(StatusCode::FORBIDDEN, "AccountNotFound", message),
             DeactivateError::Store(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<DeleteError> for XrpcError {
+    fn from(error: DeleteError) -> Self {
+        let message = error.to_string();
+        match error {
+            DeleteError::NotFound | DeleteError::PasswordTooLong => Self::invalid(message),
+            DeleteError::WrongPassword => Self::unauthorized("AuthenticationRequired", message),
+            DeleteError::InvalidCode => Self::bad("InvalidToken", message),
+            DeleteError::ExpiredCode => Self::bad("ExpiredToken", message),
+            DeleteError::Conflict => Self::with_status(StatusCode::CONFLICT, "PlcConflict", message),
+            DeleteError::Busy(cause) => cause.into(),
+            DeleteError::Store(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<ModerationError> for XrpcError {
+    fn from(error: ModerationError) -> Self {
+        let message = error.to_string();
+        match error {
+            ModerationError::NotFound => Self::bad("NotFound", message),
+            ModerationError::TakenDown => Self::invalid(message),
+            ModerationError::Store(cause) => cause.into(),
         }
     }
 }

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 /// A CID of nothing that is here.
 pub(super) const CID: &str = "bafyreidfayvfuwqa7qlnopdjiqrxzs6blmoeu4rujcjtnci5beludirz2a";
 
+/// A DID that has no account here.
+const NOBODY: &str = "did:web:nobody.example.com";
+
 /// Who may call a method.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Who {
@@ -48,9 +51,15 @@ pub(super) fn good(nsid: &str, did: &str) -> (Who, Takes) {
 
 fn admin(name: &str, did: &str) -> Option<(Who, Takes)> {
     Some(match name {
+        "deleteAccount" => (Admin, Body(json!({ "did": NOBODY }), &["did"])),
         "getAccountInfo" => (Admin, Params(json!({ "did": did }), &[])),
         "getAccountInfos" => (Admin, Params(json!({ "dids": did }), &[])),
+        "getSubjectStatus" => (Admin, Params(json!({ "did": did }), &["uri", "blob"])),
         "searchAccounts" => (Admin, Params(json!({}), &["limit", "cursor"])),
+        "updateSubjectStatus" => {
+            let subject = json!({ "$type": "com.atproto.admin.defs#repoRef", "did": NOBODY });
+            (Admin, Body(json!({ "subject": subject, "takedown": { "applied": true } }), &["subject"]))
+        }
         _ => return None,
     })
 }
@@ -130,6 +139,10 @@ fn server(name: &str, did: &str) -> Option<(Who, Takes)> {
             (Anyone, Body(input, &["identifier", "password"]))
         }
         "deactivateAccount" => (Session, Body(json!({ "deleteAfter": "2099-01-01T00:00:00Z" }), &[])),
+        "deleteAccount" => {
+            let input = json!({ "did": NOBODY, "password": "wrong horse", "token": "AAAAA-BBBBB" });
+            (Anyone, Body(input, &["did", "password", "token"]))
+        }
         "deleteSession" | "refreshSession" => (Refresh, Nothing),
         "describeServer" => (Anyone, Params(json!({}), &[])),
         "getServiceAuth" => (Session, Params(json!({ "aud": "did:web:example.com" }), &["exp", "lxm"])),

@@ -19,14 +19,14 @@ pub struct JournalTurns {
 
 /// The right to carry a DID's change; ends when dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(in crate::service) struct Turn {
     busy: Arc<Mutex<HashSet<Did>>>,
     did: Did,
 }
 
 impl JournalTurns {
     /// Takes the turn of a DID, unless somebody has it.
-    pub(super) fn enter(&self, did: &Did) -> Option<Turn> {
+    pub(in crate::service) fn enter(&self, did: &Did) -> Option<Turn> {
         let free = self.busy.lock().unwrap_or_else(PoisonError::into_inner).insert(did.clone());
         free.then(|| Turn { busy: Arc::clone(&self.busy), did: did.clone() })
     }

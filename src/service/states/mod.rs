@@ -1,10 +1,14 @@
 //! The states of an account: what each of them still allows, and how an account comes from one to another.
 
 mod change;
+mod moderate;
 #[cfg(test)]
 mod tests;
 
 pub use change::{ActivateError, DeactivateError, NotHere, activate, check_points_here, deactivate};
+pub use moderate::{
+    Moderation, ModerationError, Subject, SubjectStatus, TakedownOf, set_suspension, set_takedown, subject_status,
+};
 
 use crate::store::AccountState;
 

@@ -233,3 +233,196 @@ async fn a_takedown_between_the_check_and_the_commit_stops_the_commit() {
         assert_eq!(CommitRefused::Inactive(state).to_string(), "the account is not active");
     }
 }
+
+const UPDATE: &str = "com.atproto.admin.updateSubjectStatus";
+
+async fn update(world: &World, subject: &Json, change: &Json) -> Answer {
+    let mut input = json!({ "subject": subject });
+    input.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+    world.post(UPDATE, As::Admin, &input).await
+}
+
+fn repo_ref(alice: &SignedUp) -> Json {
+    json!({ "$type": "com.atproto.admin.defs#repoRef", "did": alice.account.did })
+}
+
+async fn status(world: &World, query: &str) -> Json {
+    world.get(&format!("com.atproto.admin.getSubjectStatus?{query}"), As::Admin).await.ok()
+}
+
+#[tokio::test]
+async fn a_taken_down_account_is_gone_for_everybody_until_it_is_restored() {
+    let world = World::new().await;
+    let alice = world.signed_up("alice").await;
+    let did = &alice.account.did;
+    let before = seq(&world);
+    let takedown = json!({ "takedown": { "applied": true, "ref": "case 1" } });
+    let said = update(&world, &repo_ref(&alice), &takedown).await.ok();
+    assert_eq!(said, json!({ "subject": repo_ref(&alice), "takedown": { "applied": true, "ref": "case 1" } }));
+    assert_eq!(told(&world, before).await, ["account takendown"]);
+    assert_eq!(
+        world.get("com.atproto.server.getSession", As::Bearer(&alice.tokens.access_jwt)).await.error().1,
+        "AccountTakedown"
+    );
+    let read = world.get(&format!("com.atproto.sync.getRepo?did={did}"), As::Nobody).await;
+    assert_eq!(read.error(), (400, "RepoTakendown"));
+    let now = status(&world, &format!("did={did}")).await;
+    assert_eq!((&now["takedown"]["applied"], &now["takedown"]["ref"]), (&json!(true), &json!("case 1")));
+    let before = seq(&world);
+    update(&world, &repo_ref(&alice), &json!({ "takedown": { "applied": false } })).await.ok();
+    assert_eq!(told(&world, before).await, ["account active", "sync"]);
+    assert!(may(&world, &alice, Capability::Write).await);
+    // The sessions from before the takedown are over, all but the access token's last minutes.
+    assert!(!may(&world, &alice, Capability::Refresh).await);
+    let before = seq(&world);
+    update(&world, &repo_ref(&alice), &json!({ "takedown": { "applied": false } })).await.ok();
+    assert_eq!(seq(&world), before, "there was nothing to lift");
+}
+
+#[tokio::test]
+async fn a_suspension_is_told_by_its_name_and_gives_way_to_a_takedown() {
+    let world = World::new().await;
+    let alice = world.signed_up("alice").await;
+    let subject = repo_ref(&alice);
+    let before = seq(&world);
+    update(&world, &subject, &json!({ "suspended": { "applied": true } })).await.ok();
+    update(&world, &subject, &json!({ "takedown": { "applied": true } })).await.ok();
+    assert_eq!(told(&world, before).await, ["account suspended", "account takendown"]);
+    let refused = update(&world, &subject, &json!({ "suspended": { "applied": false } })).await;
+    assert_eq!(refused.error(), (400, "InvalidRequest"));
+    update(&world, &subject, &json!({ "takedown": { "applied": false } })).await.ok();
+    update(&world, &subject, &json!({ "suspended": { "applied": true }, "deactivated": { "applied": true } }))
+        .await
+        .ok();
+    let before = seq(&world);
+    update(&world, &subject, &json!({ "suspended": { "applied": false } })).await.ok();
+    assert_eq!(told(&world, before).await, ["account deactivated"]);
+    let now = status(&world, &format!("did={}", alice.account.did)).await;
+    assert_eq!((&now["suspended"]["applied"], &now["deactivated"]["applied"]), (&json!(false), &json!(true)));
+    update(&world, &subject, &json!({ "deactivated": { "applied": false } })).await.ok();
+    assert_eq!(world.reread(&alice.account).await.state, AccountState::Active);
+}
+
+#[tokio::test]
+async fn a_record_that_was_taken_down_is_not_shown_and_stays_in_the_repository() {
+    let world = World::new().await;
+    let alice = world.signed_up("alice").await;
+    let me = As::Bearer(&alice.tokens.access_jwt);
+    let did = &alice.account.did;
+    let create = async |text: &str, rkey: &str| {
+        let record = json!({ "$type": "com.example.note", "text": text });
+        let input = json!({ "repo": did, "collection": "com.example.note", "rkey": rkey, "record": record });
+        world.post("com.atproto.repo.putRecord", me, &input).await.ok()
+    };
+    create("kept", "a").await;
+    let bad = create("bad", "b").await;
+    let subject = json!({ "$type": "com.atproto.repo.strongRef", "uri": bad["uri"], "cid": bad["cid"] });
+    let (head, before) = (world.server.store.head(alice.account.id).await.unwrap(), seq(&world));
+    update(&world, &subject, &json!({ "takedown": { "applied": true, "ref": "7" } })).await.ok();
+    let place = format!("repo={did}&collection=com.example.note");
+    let get = format!("com.atproto.repo.getRecord?{place}&rkey=b");
+    assert_eq!(world.get(&get, As::Nobody).await.error(), (400, "RecordNotFound"));
+    let listed = async || {
+        let list = world.get(&format!("com.atproto.repo.listRecords?{place}"), As::Nobody).await.ok();
+        list["records"].as_array().unwrap().len()
+    };
+    assert_eq!(listed().await, 1);
+    assert_eq!(world.server.store.head(alice.account.id).await.unwrap(), head, "the repository is as it was");
+    assert_eq!(seq(&world), before);
+    create("another at the same place", "b").await;
+    assert_eq!((world.get(&get, As::Nobody).await.status, listed().await), (400, 1));
+    let uri = format!("uri=at://{did}/com.example.note/b");
+    assert_eq!(status(&world, &uri).await["takedown"], json!({ "applied": true, "ref": "7" }));
+    update(&world, &subject, &json!({ "takedown": { "applied": false } })).await.ok();
+    assert_eq!((world.get(&get, As::Nobody).await.status, listed().await), (200, 2));
+    assert_eq!(status(&world, &uri).await["takedown"], json!({ "applied": false }));
+}
+
+#[tokio::test]
+async fn a_blob_that_was_taken_down_is_neither_served_nor_taken_again() {
+    use crate::service::blobs::{Upload, UploadError, upload};
+    let world = World::new().await;
+    let alice = world.signed_up("alice").await;
+    let me = As::Bearer(&alice.tokens.access_jwt);
+    let did = &alice.account.did;
+    let send = async || {
+        let body = futures_util::stream::iter([Ok::<_, ()>(bytes::Bytes::from_static(b"a picture"))]);
+        upload(&world.server, &alice.account, Upload { content_type: None, content_length: None, body }).await
+    };
+    let row = send().await.unwrap();
+    let file = json!({ "$type": "blob", "ref": { "$link": row.cid.to_string() }, "mimeType": row.mime_type, "size": row.size });
+    let record = json!({ "$type": "com.example.note", "file": file });
+    let input = json!({ "repo": did, "collection": "com.example.note", "rkey": "a", "record": record });
+    world.post("com.atproto.repo.putRecord", me, &input).await.ok();
+    let subject = json!({ "$type": "com.atproto.admin.defs#repoBlobRef", "did": did, "cid": row.cid });
+    update(&world, &subject, &json!({ "takedown": { "applied": true } })).await.ok();
+    let get = format!("com.atproto.sync.getBlob?did={did}&cid={}", row.cid);
+    for who in [As::Nobody, me, As::Admin] {
+        assert_eq!(world.get(&get, who).await.error(), (400, "BlobNotFound"));
+    }
+    assert_eq!(send().await.unwrap_err(), UploadError::Takendown);
+    let input = json!({ "repo": did, "collection": "com.example.note", "record": record });
+    assert_eq!(world.post("com.atproto.repo.createRecord", me, &input).await.error(), (400, "BlobNotFound"));
+    // Neither does it come back by way of being forgotten.
+    world
+        .post(
+            "com.atproto.repo.deleteRecord",
+            me,
+            &json!({ "repo": did, "collection": "com.example.note", "rkey": "a" }),
+        )
+        .await
+        .ok();
+    world.clock.advance(Duration::from_hours(24));
+    world.server.store.sweep_blobs(world.server.now(), 100).await.unwrap();
+    assert_eq!(send().await.unwrap_err(), UploadError::Takendown);
+    let now = status(&world, &format!("did={did}&blob={}", row.cid)).await;
+    assert_eq!(now["takedown"]["applied"], true);
+    update(&world, &subject, &json!({ "takedown": { "applied": false } })).await.ok();
+    assert!(send().await.is_ok());
+}
+
+#[tokio::test]
+async fn wrong_subjects_are_named_and_nothing_changes() {
+    let world = World::new().await;
+    let alice = world.signed_up("alice").await;
+    let did = &alice.account.did;
+    let cid = "bafyreidfayvfuwqa7qlnopdjiqrxzs6blmoeu4rujcjtnci5beludirz2a";
+    let before = seq(&world);
+    let takedown = json!({ "takedown": { "applied": true } });
+    let long = json!({ "takedown": { "applied": true, "ref": "x".repeat(513) } });
+    let nobody = json!({ "$type": "com.atproto.admin.defs#repoRef", "did": "did:web:nobody.example.com" });
+    let record =
+        json!({ "$type": "com.atproto.repo.strongRef", "uri": format!("at://{did}/com.example.note/a"), "cid": cid });
+    for (subject, change, name) in [
+        (&nobody, &takedown, "NotFound"),
+        (&repo_ref(&alice), &long, "InvalidRequest"),
+        (&repo_ref(&alice), &json!({ "takedown": {} }), "InvalidRequest"),
+        (&record, &json!({ "deactivated": { "applied": true } }), "InvalidRequest"),
+        (&record, &json!({ "takedown": { "applied": true }, "suspended": { "applied": true } }), "InvalidRequest"),
+        (&json!({ "$type": "com.example.other" }), &takedown, "InvalidRequest"),
+        (
+            &json!({ "$type": "com.atproto.repo.strongRef", "uri": "at://alice.test/a.b.c/d", "cid": cid }),
+            &takedown,
+            "InvalidRequest",
+        ),
+        (
+            &json!({ "$type": "com.atproto.repo.strongRef", "uri": format!("at://{did}"), "cid": cid }),
+            &takedown,
+            "InvalidRequest",
+        ),
+    ] {
+        assert_eq!(update(&world, subject, change).await.error(), (400, name), "{subject} {change}");
+    }
+    for query in [
+        String::new(),
+        format!("?blob={cid}"),
+        format!("?uri=at://{did}"),
+        format!("?uri=at://{did}/com.example.note/a"),
+        format!("?did={did}&blob={cid}"),
+    ] {
+        let answer = world.get(&format!("com.atproto.admin.getSubjectStatus{query}"), As::Admin).await;
+        assert_eq!(answer.status, 400, "{query}");
+    }
+    assert_eq!(seq(&world), before);
+    assert_eq!(world.reread(&alice.account).await.state, AccountState::Active);
+}

@@ -46,6 +46,9 @@ impl Query for GetRecord {
                 | RepoUnavailable::Deactivated(_),
             ) => return Err(not_found()),
         };
+        if server.store.record_takedown(account.id, &path).await?.is_some() {
+            return Err(not_found());
+        }
         let record = server.store.record(account.id, &path).await?;
         let record = record.filter(|record| params.cid.is_none_or(|cid| cid == record.cid)).ok_or_else(not_found)?;
         let mut json = Vec::with_capacity(record.value.len() * 2 + 256);

@@ -54,7 +54,7 @@ impl Query for ListRecords {
             limit,
             reverse: params.reverse,
         };
-        let records = server.store.list_records(list).await?;
+        let records = server.store.shown_records(list).await?;
         Ok(Reply::raw_json(page(&account.did, &params.collection, &records, limit)?))
     }
 }
