@@ -178,7 +178,7 @@ impl Store {
 
     /// How many rows each table has of an account.
     #[cfg(test)]
-    pub async fn rows_of(&self, account: AccountId) -> Result<Vec<(&'static str, i64)>, StoreError> {
+    pub(crate) async fn rows_of(&self, account: AccountId) -> Result<Vec<(&'static str, i64)>, StoreError> {
         let tables = OWNED.iter().map(|(table, _)| *table).chain(["blobs"]);
         let count = |table| {
             let query = format!("SELECT count(*) FROM {table} WHERE account = ?1");
