@@ -12,8 +12,9 @@ use crate::{
         SmtpOptions, TrustedClient,
     },
     service::{
-        AccountLocks, JournalTurns, PasswordPool, Policy, Replays, Server, SigningKeys, TidSource, delegation, journal,
-        run_maintenance,
+        AccountLocks, JournalTurns, PasswordPool, Policy, Replays, Server, SigningKeys, TidSource,
+        delegation::{self, RenderedBodies, WatchBy},
+        journal, run_maintenance,
     },
     store::{Durability, OpenError, Store, StoreOptions},
     tasks::Tasks,
@@ -108,7 +109,8 @@ impl Instance {
         let tasks = Tasks::new();
         let server = Arc::new(server(config, world, &tasks).await?);
         journal::start_reconciler(&server);
-        delegation::start_watch(&server);
+        let by = if config.identity.plc_stream { WatchBy::Stream } else { WatchBy::Rounds };
+        delegation::start_watch(&server, by);
         tasks.spawn(run_maintenance(Arc::clone(&server)));
         let site: Arc<dyn Site> = Arc::new(PdsSite::new(Arc::clone(&server)));
         let app = http::App::pds(Arc::clone(&server), methods::methods(), site, config.server.trusted_proxies.clone());
@@ -183,6 +185,7 @@ async fn server(config: &Config, world: World, tasks: &Tasks) -> Result<Server, 
         tids: TidSource::default(),
         journal: JournalTurns::default(),
         replays: Replays::default(),
+        rendered: RenderedBodies::default(),
     })
 }
 

@@ -63,7 +63,7 @@ enum Command {
     /// Make and keep keys that no server sees
     Key(key::Key),
     /// Name, change and end the key that an account delegates end-to-end encryption to
-    Delegate(delegate::Delegate),
+    Delegate(Box<delegate::Delegate>),
     /// Check the key that an account delegates end-to-end encryption to
     Verify(verify::Verify),
     /// Tell every change of the keys of some accounts

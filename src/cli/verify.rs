@@ -3,7 +3,7 @@
 use super::{Failure, timeline};
 use crate::{
     client::{
-        outcome,
+        files, outcome,
         pins::Pins,
         sources::{Judged, SourceOptions, Sources},
     },
@@ -55,11 +55,15 @@ pub(super) struct SourceArgs {
     /// A PDS or other service that resolves handles [default: DNS and the handle's website]
     #[arg(long, value_name = "URL")]
     resolver: Option<Url>,
+    /// PEM file of certificate authorities to believe besides the public ones
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
 }
 
 impl SourceArgs {
     pub(super) fn open(&self) -> Result<Sources, Failure> {
-        let options = SourceOptions { plc: self.plc.clone(), resolver: self.resolver.clone() };
+        let extra_ca_pem = self.ca_file.as_deref().map(files::read_text).transpose()?.map(String::into_bytes);
+        let options = SourceOptions { plc: self.plc.clone(), resolver: self.resolver.clone(), extra_ca_pem };
         Ok(Sources::new(&options, Arc::new(SystemClock))?)
     }
 

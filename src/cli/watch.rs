@@ -2,16 +2,13 @@
 
 use super::{Failure, serve::StopSignals, verify::SourceArgs};
 use crate::{
-    client::watcher::{Event, Watcher},
+    client::watcher::{Connection, Event, Watcher},
     delegation::DelegationId,
     limits::client::HOOK_TIMEOUT,
     syntax::AtIdentifier,
 };
 use clap::Args;
-use std::{
-    process::{ExitCode, Stdio},
-    time::Duration,
-};
+use std::process::{ExitCode, Stdio};
 use tokio::process::Command;
 
 /// Watches the keys of accounts in the PLC directory and tells every change. What it tells comes from the verified log;
@@ -61,9 +58,12 @@ impl Watch {
                 run_hook(hook, &event).await;
             }
         };
-        let trouble = |cause: &str, pause: Duration| eprintln!("note: {cause}; again in {} s", pause.as_secs());
+        let note = |connection: Connection<'_>| match connection {
+            Connection::Follows => eprintln!("connected: every change from now on is told"),
+            Connection::Lost(cause, pause) => eprintln!("note: {cause}; again in {} s", pause.as_secs()),
+        };
         tokio::select! {
-            () = watcher.run(tell, trouble) => {}
+            () = watcher.run(tell, note) => {}
             () = stop.told() => {}
         }
         Ok(ExitCode::SUCCESS)

@@ -92,3 +92,68 @@ impl Pins {
 fn name(did: &Did, id: &DelegationId) -> String {
     format!("{did}#{id}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        crypto::{DelegateSigningKey, KeyType},
+        delegation::testing::{World, delegate},
+    };
+
+    fn key(n: u64) -> DelegateSigningKey {
+        delegate(KeyType::Ed25519, n)
+    }
+
+    fn learn(pins: &mut Pins, world: &World, accepted: bool) -> bool {
+        let seen = world.assess_with(pins.get(&world.did, &world.id));
+        let pin = seen.to_pin(&world.did, &world.id);
+        pins.learn(Some(&"alice.test".parse().unwrap()), &world.did, &seen, pin, accepted)
+    }
+
+    fn known(pins: &Pins, world: &World) -> String {
+        pins.get(&world.did, &world.id).unwrap().key.as_str().to_owned()
+    }
+
+    #[test]
+    fn an_endorsed_successor_is_learnt_and_a_reset_only_when_it_was_accepted() {
+        let (mut pins, mut world) = (Pins::default(), World::new(1));
+        world.delegate(&key(1), None);
+        assert!(learn(&mut pins, &world, false));
+        assert_eq!(pins.did(&"alice.test".parse().unwrap()), Some(&world.did));
+        world.pass(std::time::Duration::from_hours(1));
+        world.delegate(&key(2), Some(&key(1)));
+        assert!(learn(&mut pins, &world, false));
+        world.pass(std::time::Duration::from_hours(1));
+        world.delegate(&key(3), None);
+        assert!(!learn(&mut pins, &world, false));
+        assert_eq!(known(&pins, &world), key(2).public().to_string());
+        assert!(learn(&mut pins, &world, true));
+        assert_eq!(known(&pins, &world), key(3).public().to_string());
+    }
+
+    #[test]
+    fn what_was_not_verified_is_not_learnt_even_when_it_was_accepted() {
+        let (mut pins, mut world) = (Pins::default(), World::new(1));
+        world.name(Some(&key(1).public()));
+        assert!(!learn(&mut pins, &world, true));
+        assert_eq!(pins, Pins::default());
+    }
+
+    #[test]
+    fn a_file_gives_back_what_was_written_and_anything_else_is_refused_in_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pins.json");
+        assert_eq!(Pins::read(&path).unwrap(), Pins::default(), "nothing is remembered where there is no file");
+        let (mut pins, mut world) = (Pins::default(), World::new(1));
+        world.delegate(&key(1), None);
+        learn(&mut pins, &world, false);
+        pins.write(&path).unwrap();
+        assert_eq!(Pins::read(&path).unwrap(), pins);
+        for text in ["", "7", r#"{"pins":{},"more":1}"#, r#"{"pins":{"did:plc:x#e2ee":{}}}"#] {
+            std::fs::write(&path, text).unwrap();
+            let refused = Pins::read(&path).unwrap_err().to_string();
+            assert!(refused.contains("pins.json"), "{refused}");
+        }
+    }
+}

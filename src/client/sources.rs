@@ -40,6 +40,8 @@ pub struct SourceOptions {
     pub plc: Url,
     /// A PDS or `AppView` that resolves handles; DNS and HTTPS where there is none.
     pub resolver: Option<Url>,
+    /// PEM bundle of further certificate authorities.
+    pub extra_ca_pem: Option<Vec<u8>>,
 }
 
 /// Who can be asked. Cheap to clone.
@@ -146,6 +148,7 @@ impl Sources {
     pub fn new(options: &SourceOptions, clock: Arc<dyn Clock>) -> Result<Self, FetchError> {
         let outbound = OutboundOptions {
             allow_private_addresses: is_this_machine(&options.plc),
+            extra_ca_pem: options.extra_ca_pem.clone(),
             user_agent: concat!("housekey/", env!("CARGO_PKG_VERSION")).to_owned(),
             ..OutboundOptions::default()
         };

@@ -63,6 +63,15 @@ pub struct Event {
     pub status: Status,
 }
 
+/// What happens to the connection with the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection<'a> {
+    /// It stands, and everything was looked at: from here on every change is told.
+    Follows,
+    /// It is lost for this reason, and tried again after this pause.
+    Lost(&'a str, Duration),
+}
+
 /// What was seen of one id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
@@ -95,14 +104,13 @@ impl Watcher {
         Self { sources, stream, id, seen }
     }
 
-    /// Runs until the task is dropped. `tell` gets every change; `trouble` gets sentences about the connection, and how
-    /// long it will be until the next attempt.
-    pub async fn run(&mut self, mut tell: impl AsyncFnMut(Event), trouble: impl Fn(&str, Duration)) {
+    /// Runs until the task is dropped. `tell` gets every change, `note` what happens to the connection.
+    pub async fn run(&mut self, mut tell: impl AsyncFnMut(Event), note: impl Fn(Connection<'_>)) {
         let mut pause = STREAM_FIRST_PAUSE;
         loop {
-            match self.follow(&mut tell, &mut pause).await {
-                Ok(()) => trouble("the directory closed the stream", pause),
-                Err(cause) => trouble(&cause.to_string(), pause),
+            match self.follow(&mut tell, &note, &mut pause).await {
+                Ok(()) => note(Connection::Lost("the directory closed the stream", pause)),
+                Err(cause) => note(Connection::Lost(&cause.to_string(), pause)),
             }
             tokio::time::sleep(pause).await;
             pause = pause.saturating_mul(2).min(STREAM_LONGEST_PAUSE);
@@ -110,12 +118,18 @@ impl Watcher {
     }
 
     /// One connection. Everything is looked at once after it stands, so that nothing is lost in between.
-    async fn follow(&mut self, tell: &mut impl AsyncFnMut(Event), pause: &mut Duration) -> Result<(), FetchError> {
+    async fn follow(
+        &mut self,
+        tell: &mut impl AsyncFnMut(Event),
+        note: &impl Fn(Connection<'_>),
+        pause: &mut Duration,
+    ) -> Result<(), FetchError> {
         let options = self.sources.outbound();
         let mut messages = Messages::open(&self.stream, options, STREAM_MESSAGE_MAX_BYTES, STREAM_SILENCE).await?;
         for did in self.seen.keys().cloned().collect::<Vec<_>>() {
             self.look(&did, tell).await;
         }
+        note(Connection::Follows);
         while let Some(text) = messages.next().await? {
             *pause = STREAM_FIRST_PAUSE;
             let Ok(line) = serde_json::from_str::<Line>(&text) else { continue };
@@ -216,4 +230,94 @@ fn news(before: &Seen, judged: &Judged) -> Vec<Event> {
         events.push(event(Kind::Verdict, key, None, None));
     }
     events
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        client::sources::{Gathered, History},
+        crypto::{DelegateSigningKey, KeyType},
+        delegation::testing::{World, delegate},
+    };
+
+    fn key(n: u64) -> DelegateSigningKey {
+        delegate(KeyType::Ed25519, n)
+    }
+
+    fn judged(world: &World) -> Judged {
+        let gathered = Gathered {
+            did: world.did.clone(),
+            id: world.id.clone(),
+            history: History::Plc(world.log.clone()),
+            statements: Some(world.statements.clone()),
+            entries: Vec::new(),
+            declaration: None,
+            pds: None,
+            handle: None,
+            problems: Vec::new(),
+        };
+        Judged { gathered, assessment: world.assess() }
+    }
+
+    /// The kinds and keys that are told of what `act` does.
+    fn told<T>(world: &mut World, act: impl FnOnce(&mut World) -> T) -> Vec<(Kind, String)> {
+        let before = Seen::of(&judged(world));
+        world.pass(Duration::from_hours(1));
+        act(world);
+        news(&before, &judged(world)).into_iter().map(|event| (event.kind, event.key.unwrap_or_default())).collect()
+    }
+
+    fn named(n: u64) -> String {
+        key(n).public().to_string()
+    }
+
+    #[test]
+    fn every_kind_of_change_is_told_with_its_key() {
+        let mut world = World::new(1);
+        assert_eq!(told(&mut world, |world| world.rename("alicia")), [], "nothing that concerns the id");
+        assert_eq!(told(&mut world, |world| world.delegate(&key(1), None)), [(Kind::Named, named(1))]);
+        let endorsed = told(&mut world, |world| world.delegate(&key(2), Some(&key(1))));
+        assert_eq!(endorsed, [(Kind::Endorsed, named(2))]);
+        assert_eq!(told(&mut world, |world| world.delegate(&key(3), None)), [(Kind::Reset, named(3))]);
+        assert_eq!(told(&mut world, |world| world.end(&key(3))), [(Kind::Ended, String::new())]);
+        let again = told(&mut world, |world| world.delegate(&key(3), None));
+        assert_eq!(again, [(Kind::Named, named(3))], "the same key after an end");
+        let several = told(&mut world, |world| {
+            world.delegate(&key(4), Some(&key(3)));
+            world.pass(Duration::from_hours(1));
+            world.delegate(&key(5), None);
+        });
+        assert_eq!(several, [(Kind::Endorsed, named(4)), (Kind::Reset, named(5))], "in the order of the log");
+    }
+
+    #[test]
+    fn what_is_undone_or_hidden_is_told() {
+        let mut world = World::new(1);
+        world.delegate(&key(1), None);
+        world.pass(Duration::from_hours(1));
+        let before = world.head();
+        world.name(Some(&key(2).public()));
+        let undone = told(&mut world, |world| world.recover(before, Some(&key(1).public())));
+        assert_eq!(undone, [(Kind::Nullified, named(2))]);
+        let cut = told(&mut world, |world| {
+            world.log.truncate(1);
+            world.statements.clear();
+        });
+        assert_eq!(
+            cut,
+            [(Kind::Vanished, String::new()), (Kind::Vanished, String::new())],
+            "the change and what was undone"
+        );
+    }
+
+    #[test]
+    fn a_verdict_that_changes_while_the_log_does_not_is_told() {
+        let mut world = World::new(1);
+        world.delegate(&key(1), None);
+        let statements = world.statements.clone();
+        assert_eq!(told(&mut world, |world| world.statements.clear()), [(Kind::Verdict, named(1))]);
+        assert_eq!(told(&mut world, |world| world.statements = statements), [(Kind::Verdict, named(1))]);
+        assert_eq!(told(&mut world, |_| {}), []);
+    }
 }

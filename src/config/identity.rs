@@ -6,7 +6,7 @@ use url::Url;
 
 use super::{
     ConfigError, Server, Warning,
-    kinds::{DnsServer, HandleDomain, PrivateKey, PublicKey, Seconds, ServiceUrl},
+    kinds::{DnsServer, Flag, HandleDomain, PrivateKey, PublicKey, Seconds, ServiceUrl},
     section::section,
     source::Given,
     value::List,
@@ -24,6 +24,8 @@ section! {
     Identity = "identity" (server: &Server) {
         /// The PLC directory.
         plc_url: Url as ServiceUrl = default("https://plc.directory");
+        /// Whether the directory's export stream is followed for what others do to this server's accounts.
+        plc_stream: bool as Flag = default("true");
         /// Domains under which accounts get handles, each without the leading dot.
         handle_domains: Vec<String> as List<HandleDomain> = default(own_domain(server));
         /// The server's PLC rotation key; none: one is made and kept sealed.

@@ -50,11 +50,29 @@ pub const PLC_BUDGET: [(Duration, usize); 3] =
 /// Journaled operations of one DID that are read to count them: what lies beyond is over every budget.
 pub const PLC_BUDGET_ROWS: usize = 200;
 
-/// How often the logs of accounts with delegations are read for operations that others submitted.
+/// How long a round over the logs of all accounts rests before the next, where the directory has no export stream.
 pub const WATCH_EVERY: Duration = Duration::from_mins(10);
 
-/// Accounts whose logs one slice of a round reads.
-pub const WATCH_SLICE: usize = 100;
+/// The same beside an export stream: it should have told everything.
+pub const WATCH_EVERY_BESIDE_STREAM: Duration = Duration::from_hours(24);
+
+/// Logs in a row that cannot be read before a round is given up: the directory is down then.
+pub const WATCH_UNAVAILABLE_MAX: usize = 3;
+
+/// How often what could not be looked at is tried again.
+pub const WATCH_TICK: Duration = Duration::from_secs(10);
+
+/// How often the place in the export stream is written down: after a crash, so much of it is read again.
+pub const WATCH_CURSOR_EVERY: Duration = Duration::from_mins(1);
+
+/// Accounts that wait to be looked at: where more were told of at once, a round over all of them takes their place.
+pub const WATCH_WAITING_MAX: usize = 10_000;
+
+/// The first pause before the export stream is opened again; it doubles each time.
+pub const WATCH_FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest such pause: a directory without a stream is asked for one so often.
+pub const WATCH_LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
 /// Ids of one account whose statements are looked at: names that an import brought are bounded by this.
 pub const IDS_MAX_READ: usize = 32;
@@ -74,3 +92,10 @@ pub const PAGES_AT_ONCE: usize = 4;
 
 /// Visitors who may wait for such a page; who comes then is told to come again.
 pub const PAGES_WAITING: usize = 28;
+
+/// Bytes of bodies of the well-known resource that are kept: with one small entry each, those of some ten thousand
+/// delegations.
+pub const WELL_KNOWN_CACHE_BYTES: u64 = 32 << 20;
+
+/// What keeping a body costs besides its own bytes, about.
+pub const WELL_KNOWN_CACHE_ENTRY_BYTES: usize = 1024;

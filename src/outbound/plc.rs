@@ -3,8 +3,9 @@
 
 use url::Url;
 
-use super::{FetchError, FetchLimits, Fetched, OutboundOptions, TrustedClient, lookup::directory_url};
+use super::{FetchError, FetchLimits, Fetched, Messages, OutboundOptions, TrustedClient, lookup::directory_url};
 use crate::{
+    limits::client::{STREAM_MESSAGE_MAX_BYTES, STREAM_SILENCE},
     limits::outbound::{FOREIGN_MESSAGE_MAX_CHARS, PLC_LOG_MAX_BYTES, PLC_REFUSAL_MAX_BYTES, PLC_TIMEOUT},
     plc::{Entry, Operation},
     syntax::Did,
@@ -53,6 +54,7 @@ pub struct PlcClient {
     reader: TrustedClient,
     // A connection of its own for each operation: one that died unseen would make the outcome doubtful.
     writer: TrustedClient,
+    options: OutboundOptions,
 }
 
 impl PlcClient {
@@ -66,6 +68,7 @@ impl PlcClient {
             url: url.clone(),
             reader: TrustedClient::new(outbound).map_err(failed)?,
             writer: TrustedClient::without_reuse(outbound).map_err(failed)?,
+            options: outbound.clone(),
         })
     }
 
@@ -111,6 +114,17 @@ impl PlcClient {
             400..=499 => Err(PostError::Refused { status: answer.status, message: words(&answer) }),
             _ => Err(PostError::Ambiguous(words(&answer))),
         }
+    }
+
+    /// The stream of every operation of every DID after `cursor`, or from now on without one.
+    ///
+    /// # Errors
+    /// [`FetchError`]: also where the directory has no stream.
+    pub async fn export_stream(&self, cursor: Option<i64>) -> Result<Messages, FetchError> {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}/export/stream", self.url.path().trim_end_matches('/')));
+        url.set_query(cursor.map(|cursor| format!("cursor={cursor}")).as_deref());
+        Messages::open(&url, &self.options, STREAM_MESSAGE_MAX_BYTES, STREAM_SILENCE).await
     }
 
     /// Whether the directory answers at all (health).

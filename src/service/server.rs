@@ -1,5 +1,7 @@
 //! Everything that a verb needs, made once at start.
-use super::{AccountLocks, JournalTurns, PasswordPool, Replays, Services, SigningKeys, TidSource};
+use super::{
+    AccountLocks, JournalTurns, PasswordPool, Replays, Services, SigningKeys, TidSource, delegation::RenderedBodies,
+};
 use crate::{
     clock::{Clock, Timestamp},
     crypto::{
@@ -58,6 +60,8 @@ pub struct Server {
     pub journal: JournalTurns,
     /// Service-auth tokens that were used (`Replays::default()`).
     pub replays: Replays,
+    /// Bodies of the well-known resource (`RenderedBodies::default()`).
+    pub rendered: RenderedBodies,
 }
 
 /// What the operator decided, in final types.

@@ -5,11 +5,11 @@ use rusqlite::{Connection, Row};
 use super::{
     AccountId, ChangeSet, CommitRefused, JournalRow, Store, StoreError,
     accounts::has_open_row,
-    commit::prepare,
-    journal::{STATEMENT_ROWS, row_columns},
+    commit::{prepare, timed},
+    journal::{OPERATION_ROWS, STATEMENT_ROWS, row_columns},
     sql,
 };
-use crate::{clock::Timestamp, delegation::DelegationId, ipld::Cid, syntax::Did};
+use crate::{clock::Timestamp, delegation::DelegationId, event::UnnumberedFrame, ipld::Cid, syntax::Did};
 
 /// Where a delegation stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,16 +45,24 @@ impl Store {
         self.point(|conn| sql::all(conn, QUERY, [account.0], columns))
     }
 
-    /// The head of an account's PLC log when it was last read; none if it never was.
+    /// The head of an account's PLC log as it is known here: when it was last read, else the latest operation of this
+    /// server's own that stands; none where neither is.
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
     pub async fn plc_head(&self, account: AccountId) -> Result<Option<Cid>, StoreError> {
-        const QUERY: &str = "SELECT digest FROM plc_heads WHERE account = ?1";
-        self.point(|conn| sql::one(conn, QUERY, [account.0], |row| sql::cbor_cid(row, 0)))
+        const READ: &str = "SELECT digest FROM plc_heads WHERE account = ?1";
+        const OWN: &str = "SELECT operation_digest FROM journal
+                           WHERE did = (SELECT did FROM accounts WHERE id = ?1) AND account = ?1 AND state = 2
+                           ORDER BY created_at DESC, id DESC LIMIT 1";
+        self.point(|conn| match sql::one(conn, READ, [account.0], |row| sql::cbor_cid(row, 0))? {
+            Some(head) => Ok(Some(head)),
+            None => sql::one(conn, OWN, [account.0], |row| sql::cbor_cid(row, 0)),
+        })
     }
 
-    /// Sets these delegations of an account, and the head of the PLC log that they were read from, if any.
+    /// Sets these delegations of an account, and the head of the PLC log that they were read from, if any; announces
+    /// `events` with them.
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
@@ -63,12 +71,17 @@ impl Store {
         account: AccountId,
         rows: Vec<DelegationRow>,
         head: Option<Cid>,
+        events: Vec<UnnumberedFrame>,
     ) -> Result<(), StoreError> {
+        let events = timed(events)?;
         self.write(move |work| {
             for row in &rows {
                 write_row(work.conn, account, row)?;
             }
-            head.map_or(Ok(()), |head| write_head(work.conn, account, &head))
+            if let Some(head) = head {
+                write_head(work.conn, account, &head)?;
+            }
+            work.announce(&events).map(drop)
         })
         .await
     }
@@ -91,17 +104,38 @@ impl Store {
         Ok(())
     }
 
-    /// Accounts with id > `after` that have or had a delegation, by id.
+    /// The account after this one, by id, that is in use here and has a did:plc.
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
-    pub async fn accounts_with_delegations(
+    pub async fn watched_account_after(&self, after: AccountId) -> Result<Option<AccountId>, StoreError> {
+        const QUERY: &str = "SELECT id FROM accounts WHERE id > ?1 AND state NOT IN (0, 2) AND did LIKE 'did:plc:%'
+                             ORDER BY id LIMIT 1";
+        self.point(|conn| sql::one(conn, QUERY, [after.0], |row| sql::col(row, 0).map(AccountId)))
+    }
+
+    /// The account of this DID, if it is here and the operation, where its CID is known, is none that this server
+    /// journaled. Asked for every operation of the whole directory.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn account_with_foreign_operation(
         &self,
-        after: AccountId,
-        limit: usize,
-    ) -> Result<Vec<AccountId>, StoreError> {
-        const QUERY: &str = "SELECT DISTINCT account FROM delegations WHERE account > ?1 ORDER BY account LIMIT ?2";
-        self.point(|conn| sql::all(conn, QUERY, (after.0, sql::limit(limit)), |row| sql::col(row, 0).map(AccountId)))
+        did: &str,
+        operation: Option<&Cid>,
+    ) -> Result<Option<AccountId>, StoreError> {
+        const QUERY: &str = "SELECT id FROM accounts WHERE did = ?1 AND state <> 0 AND NOT EXISTS
+                             (SELECT 1 FROM journal WHERE did = ?1 AND operation_digest = ?2)";
+        let params = (did, operation.map(Cid::digest));
+        self.point(|conn| sql::one(conn, QUERY, params, |row| sql::col(row, 0).map(AccountId)))
+    }
+
+    /// The latest journaled change of this DID with this operation.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn journal_of_operation(&self, did: &Did, operation: &Cid) -> Result<Option<JournalRow>, StoreError> {
+        self.point(|conn| sql::one(conn, OPERATION_ROWS, (operation.digest(), did.as_str()), row_columns))
     }
 
     /// The latest journaled change that was made with this statement.

@@ -143,6 +143,10 @@ macro_rules! select_row {
 pub(super) const STATEMENT_ROWS: &str =
     concat!(select_row!(), " WHERE statement_digest = ?1 AND did = ?2 ORDER BY id DESC LIMIT 1");
 
+/// The latest row of an operation (its digest) and DID.
+pub(super) const OPERATION_ROWS: &str =
+    concat!(select_row!(), " WHERE operation_digest = ?1 AND did = ?2 ORDER BY id DESC LIMIT 1");
+
 /// An effect with everything that can be found out before the writer has it.
 enum PreparedEffect {
     CreateAccount(Box<Prepared>),
@@ -356,11 +360,11 @@ fn apply(work: &mut Work<'_>, id: JournalId, effect: &PreparedEffect, at: Timest
                 commit.apply(work).map_err(commit_failed)?;
             }
             write_row(work.conn, row.account, delegation)?;
-            write_head(work.conn, row.account, &row.change.operation_cid)?;
             work.announce(events)?;
         }
     }
-    Ok(())
+    // What stands beyond it came from elsewhere.
+    Ok(write_head(work.conn, row.account, &row.change.operation_cid)?)
 }
 
 fn commit_failed(refused: CommitRefused) -> CreateConflict {

@@ -187,4 +187,59 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(claim(dir.path()).is_ok());
     }
+
+    /// What a released program wrote, before any later migration: every table of the first one has rows.
+    fn filled_first_version(path: &Path) -> Vec<(String, Vec<String>)> {
+        let conn = open_read_write(path, Durability::Process).unwrap();
+        conn.execute_batch(include_str!("migrations/0001_initial.sql")).unwrap();
+        conn.execute_batch("PRAGMA user_version = 1; DELETE FROM counters;").unwrap();
+        let tables = names(&conn, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'");
+        let mut filled = Vec::new();
+        for table in tables {
+            let columns = names(&conn, &format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid"));
+            let types = names(&conn, &format!("SELECT type FROM pragma_table_info('{table}') ORDER BY cid"));
+            for row in 1..=3 {
+                let value = |kind: &String| match kind.as_str() {
+                    "INTEGER" => row.to_string(),
+                    "TEXT" => format!("'text {row}'"),
+                    _ => format!("x'{}'", format!("{row:02x}").repeat(32)),
+                };
+                let values: Vec<String> = types.iter().map(value).collect();
+                conn.execute(&format!("INSERT INTO {table} VALUES ({})", values.join(", ")), []).unwrap();
+            }
+            filled.push((table, columns));
+        }
+        filled
+    }
+
+    fn names(conn: &Connection, query: &str) -> Vec<String> {
+        let mut statement = conn.prepare(query).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    fn contents(conn: &Connection, table: &str, columns: &[String]) -> Vec<String> {
+        let shown: Vec<String> = columns.iter().map(|column| format!("quote({column})")).collect();
+        let shown = shown.join(" || ' ' || ");
+        names(conn, &format!("SELECT {shown} FROM {table} ORDER BY 1"))
+    }
+
+    #[test]
+    fn a_filled_database_of_the_first_version_comes_through_every_migration_with_all_its_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = database_path(dir.path());
+        let filled = filled_first_version(&path);
+        assert!(filled.len() > 15, "{filled:?}");
+        let before: Vec<Vec<String>> = {
+            let conn = Connection::open(&path).unwrap();
+            filled.iter().map(|(table, columns)| contents(&conn, table, columns)).collect()
+        };
+        assert!(before.iter().all(|rows| rows.len() == 3));
+        let conn = open_writer(&path, Durability::Process).unwrap();
+        for ((table, columns), before) in filled.iter().zip(before) {
+            assert_eq!(contents(&conn, table, columns), before, "{table}");
+        }
+        let version: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        assert_eq!(usize::try_from(version).unwrap(), MIGRATIONS.len());
+        assert_eq!(names(&conn, "PRAGMA integrity_check"), ["ok"]);
+    }
 }

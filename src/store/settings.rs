@@ -27,6 +27,23 @@ impl Store {
         })
         .await
     }
+
+    /// Sets it, whatever there was.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn put_setting(&self, name: &str, value: Vec<u8>) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.write(move |work| {
+            sql::execute(
+                work.conn,
+                "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2",
+                (&name, &value),
+            )
+            .map(drop)
+        })
+        .await
+    }
 }
 
 const READ: &str = "SELECT value FROM settings WHERE name = ?1";

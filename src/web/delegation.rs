@@ -3,15 +3,16 @@
 use super::{WebRequest, pds::is_handle};
 use crate::{
     delegation::{DelegationError, DelegationId},
-    service::{Server, delegation::well_known},
+    service::{
+        Server,
+        delegation::{Rendered, well_known},
+    },
     syntax::Did,
     xrpc::{Reply, ReplyBody, XrpcError},
 };
 use bytes::Bytes;
-use data_encoding::HEXLOWER;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 #[derive(Deserialize)]
 struct Params {
@@ -31,14 +32,13 @@ pub(super) async fn page(server: &Server, request: &WebRequest) -> Reply {
         return public(XrpcError::invalid(message).into_reply());
     };
     match well_known(server, &did, &id).await {
-        Ok(Some(said)) => public(answer(said.to_bytes(), &request.headers)),
+        Ok(Some(rendered)) => public(answer(rendered, &request.headers)),
         Ok(None) => public(not_found()),
         Err(cause) => public(XrpcError::from(cause).into_reply()),
     }
 }
 
-fn answer(body: Vec<u8>, headers: &HeaderMap) -> Reply {
-    let tag = format!("\"{}\"", HEXLOWER.encode(&Sha256::digest(&body)));
+fn answer(Rendered { body, tag }: Rendered, headers: &HeaderMap) -> Reply {
     let is_known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|tags| {
         let weak = |known: &str| known.trim().trim_start_matches("W/") == tag;
         tags.trim() == "*" || tags.split(',').any(weak)
@@ -46,7 +46,7 @@ fn answer(body: Vec<u8>, headers: &HeaderMap) -> Reply {
     let reply = if is_known {
         Reply::new(StatusCode::NOT_MODIFIED, ReplyBody::Full(Bytes::new()))
     } else {
-        Reply::bytes("application/json", Bytes::from(body))
+        Reply::bytes("application/json", body)
     };
     let reply = reply.with_header(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
     match HeaderValue::from_str(&tag) {
@@ -66,16 +66,17 @@ mod tests {
     use crate::{
         clock::Clock,
         crypto::KeyType,
-        delegation::{Draft, Purpose, Session, WELL_KNOWN_PATH, WellKnown, testing::delegate},
+        delegation::{AppDataDraft, Draft, Purpose, Session, WELL_KNOWN_PATH, WellKnown, testing::delegate},
         service::{
-            delegation::{ChangeRequest, change},
+            delegation::{ChangeRequest, change, put_associated_data},
             testing::World,
         },
-        store::Account,
+        store::{Account, AccountState},
+        syntax::Tid,
         web::{PdsSite, Site, WebReply},
     };
     use http::Method;
-    use std::{net::Ipv4Addr, sync::Arc};
+    use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
     async fn ask(world: &World, host: &str, query: &str, known: Option<&HeaderValue>) -> Reply {
         let mut headers = HeaderMap::new();
@@ -155,5 +156,43 @@ mod tests {
         for query in ["", "did=alice", "did=did:plc:ewvi7nxzyoun6zhxrhs64oiz&id=A"] {
             assert_eq!(ask(&world, "pds.example.com", query, None).await.status, StatusCode::BAD_REQUEST, "{query}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_of_it_is_never_older_than_what_it_follows_from() {
+        let world = World::new().await;
+        let (alice, _) = delegated(&world).await;
+        let query = format!("did={}", alice.did);
+        let read = async || ask(&world, "pds.example.com", &query, None).await;
+        let first = body(&read().await);
+        assert_eq!((body(&read().await), &first["apps"]), (first.clone(), &serde_json::json!({})));
+        let (key, now) = (delegate(KeyType::Ed25519, 1), world.clock.now());
+        let entry = |hours: u64, number: u16| {
+            let draft = AppDataDraft {
+                did: alice.did.clone(),
+                id: DelegationId::default(),
+                app: "com.example.chat".parse().unwrap(),
+                rev: Tid::new(now, number),
+                data: Some(crate::ipld::Map::new()),
+                expires_at: now.plus(Duration::from_hours(hours)),
+            };
+            draft.sign(&key).to_json()
+        };
+        for (hours, number) in [(2, 0), (1, 1)] {
+            let entry = entry(hours, number);
+            put_associated_data(&world.server, &alice, &entry).await.unwrap();
+            assert_eq!(body(&read().await)["apps"]["com.example.chat"], entry, "a record was written");
+        }
+        world.clock.advance(Duration::from_hours(1));
+        assert_eq!(body(&read().await)["apps"], serde_json::json!({}), "an entry expired");
+        let mut next = world.directory.current(&alice.did);
+        next.prev = Some(world.directory.log(&alice.did)[1].cid);
+        next.verification_methods.remove("e2ee");
+        world.directory.accept(&alice.did, &next.sign(&world.server.rotation_key));
+        world.server.resolver.forget(&alice.did).await;
+        assert_eq!(body(&read().await).get("statement"), None, "the document names no key any more");
+        let off = AccountState::Deactivated { delete_after: None };
+        world.server.store.set_account_state(alice.id, off, Vec::new()).await.unwrap();
+        assert_eq!(read().await.status, StatusCode::NOT_FOUND, "the account was switched off");
     }
 }

@@ -385,7 +385,7 @@ pub(super) async fn claim(
                 | CommitRefused::Inactive(_)
                 | CommitRefused::Gone => DelegationError::PlcConflict.into(),
             })?,
-            None => server.store.put_delegations(account.id, vec![row], None).await?,
+            None => server.store.put_delegations(account.id, vec![row], None, Vec::new()).await?,
         }
     }
     tell_owner_of_change(server, account, change, before.as_deref()).await;

@@ -14,14 +14,19 @@ mod mails;
 mod read;
 mod records;
 mod refresh;
+mod rendered;
+mod watch;
 mod web;
 
 pub use change::{ChangeRequest, EndRequest, change, end};
 pub use consent::{TokenRequest, request_token};
 pub use data::put_associated_data;
 pub use inspect::inspect;
-pub use read::{Associated, Found, actor, associated_data, delegation, delegations, well_known};
-pub use refresh::{refresh, start_watch, watch_round};
+pub use read::{Associated, Found, actor, associated_data, delegation, delegations};
+pub use rendered::{Rendered, RenderedBodies, well_known};
+#[cfg(test)]
+pub(crate) use watch::watch_round;
+pub use watch::{WatchBy, start_watch};
 
 pub(super) use generic::{delegated_keys, protected};
 pub(super) use mails::tell_owner_of_change;

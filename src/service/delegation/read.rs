@@ -3,7 +3,7 @@
 use super::{
     DelegationFailure,
     ground::{document_key, document_keys, holds, standing_entries, statements},
-    refresh::refresh,
+    refresh::{Occasion, refresh},
 };
 use crate::{
     delegation::{AppData, DelegationError, DelegationId, Statement, WellKnown},
@@ -16,7 +16,7 @@ use crate::{
         repos::{self, RepoUnavailable, Sight},
     },
     store::{Account, DelegationRow, DelegationState, StoreError},
-    syntax::{AtIdentifier, Did},
+    syntax::AtIdentifier,
 };
 use std::sync::Arc;
 
@@ -104,23 +104,6 @@ pub async fn associated_data(
     Ok(Associated { said: WellKnown::active(did, id.clone(), statement, entries), domain })
 }
 
-/// The body of the well-known resource; none if there never was such a delegation here.
-///
-/// # Errors
-/// When the database fails.
-pub async fn well_known(server: &Server, did: &Did, id: &DelegationId) -> Result<Option<WellKnown>, DelegationFailure> {
-    let account = match actor(server, &AtIdentifier::Did(did.clone())).await {
-        Ok(account) => account,
-        Err(DelegationFailure::NoAccount(_)) => return Ok(None),
-        Err(other) => return Err(other),
-    };
-    match associated_data(server, &account, id).await {
-        Ok(found) => Ok(Some(found.said)),
-        Err(DelegationFailure::Refused(DelegationError::DelegationNotFound)) => Ok(None),
-        Err(other) => Err(other),
-    }
-}
-
 /// One delegation as the DID document has it.
 pub(super) async fn current_row(
     server: &Server,
@@ -146,8 +129,8 @@ async fn current_rows(
         return Ok(rows);
     }
     if account.did.is_plc() {
-        match refresh(server, account).await {
-            Ok(()) => return Ok(server.store.delegations(account.id).await?),
+        match refresh(server, account, Occasion::Round).await {
+            Ok(_) => return Ok(server.store.delegations(account.id).await?),
             Err(DelegationFailure::Store(cause)) => return Err(cause.into()),
             Err(cause) => tracing::warn!(did = %account.did, "delegations could not be brought up to date: {cause}"),
         }
@@ -155,7 +138,8 @@ async fn current_rows(
     Ok(overlaid(rows, &document))
 }
 
-async fn document(server: &Server, account: &Account) -> Option<Arc<DidDocument>> {
+/// The account's DID document, if it can be had at once.
+pub(super) async fn document(server: &Server, account: &Account) -> Option<Arc<DidDocument>> {
     let resolving = server.resolver.did(&account.did, Freshness::Cached);
     tokio::time::timeout(SESSION_DOCUMENT_WAIT, resolving).await.ok()?.ok()
 }

@@ -1,7 +1,5 @@
 //! What others did to the DIDs of this server's accounts: the log is read again and what is stored is corrected.
 
-use std::sync::Arc;
-
 use super::{
     DelegationFailure,
     change::current_of,
@@ -17,64 +15,138 @@ use crate::{
         proof::prove,
     },
     event,
-    limits::delegation as limits,
+    limits::journal::FAILED_ROWS_WATCHED_FOR,
     service::Server,
-    store::{Account, AccountId, DelegationRow, DelegationState},
+    store::{Account, AccountState, DelegationRow, DelegationState, JournalState},
 };
 
+/// Why a log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// The directory told of an operation that is not this server's.
+    Told,
+    /// Nobody told anything: to see whether something was missed, or because the DID document differs.
+    Round,
+}
+
+/// Whether a log was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// What is stored is as the log has it.
+    Done,
+    /// A change of this server's own is being made: to be looked at again when it is over.
+    Busy,
+}
+
 /// Reads the log of a did:plc and sets its delegations by it. An operation that came from elsewhere is announced, and the
-/// owner is mailed where it names a key that no statement here bears out. While a change of the account's own is open,
-/// nothing is done: its operation would look like a stranger's.
+/// owner is mailed where it names a key that no statement here bears out, or none any more. While a change of the
+/// account's own is open, nothing is done: its operation would look like a stranger's.
 ///
 /// # Errors
 /// [`DelegationFailure`]: nothing was changed.
-pub async fn refresh(server: &Server, account: &Account) -> Result<(), DelegationFailure> {
+pub(super) async fn refresh(
+    server: &Server,
+    account: &Account,
+    occasion: Occasion,
+) -> Result<Looked, DelegationFailure> {
     if !account.did.is_plc() {
-        return Ok(());
+        return Ok(Looked::Done);
     }
     let log = log_of(server, account).await?;
-    // Looked at after the log: an operation of ours that is in it is either open now, or applied with its statement.
-    if server.store.has_open_change(&account.did).await? {
-        return Ok(());
-    }
     let verified = verified(account, &log)?;
+    // Looked at after the log: an operation of ours that is in it is either open now, or applied with its statement.
+    if server.store.has_open_change(&account.did).await? || awaits_the_reconciler(server, account, &verified).await? {
+        return Ok(Looked::Busy);
+    }
     let before = server.store.delegations(account.id).await?;
+    let changed = differences(server, account, &verified, &before).await?;
+    let known = server.store.plc_head(account.id).await?;
+    if changed.is_empty() && known == Some(verified.head()) {
+        return Ok(Looked::Done);
+    }
+    let has_moved = known.map_or(occasion == Occasion::Told, |known| known != verified.head())
+        || changed.iter().any(Difference::is_of_key);
+    let rows = changed.iter().map(|difference| difference.now.clone()).collect();
+    // An account that was switched off here may have moved: what happens to it is its new server's to tell.
+    let is_here = !matches!(account.state, AccountState::Deactivated { .. });
+    let events = if has_moved && is_here {
+        vec![event::identity(&account.did, Some(&account.handle), server.now())]
+    } else {
+        Vec::new()
+    };
+    server.store.put_delegations(account.id, rows, Some(verified.head()), events).await?;
+    if has_moved {
+        server.resolver.forget(&account.did).await;
+    }
+    for difference in changed.iter().filter(|difference| is_here && difference.is_unproven()) {
+        let (before, now) = (difference.key_before(), difference.now.key.as_deref());
+        tell_owner_of_unproven(server, account, &difference.now.id, before, now).await;
+    }
+    Ok(Looked::Done)
+}
+
+/// Whether the head is an operation of ours that counts as failed, which the reconciler is about to find.
+async fn awaits_the_reconciler(
+    server: &Server,
+    account: &Account,
+    log: &VerifiedLog<'_>,
+) -> Result<bool, DelegationFailure> {
+    let row = server.store.journal_of_operation(&account.did, &log.head()).await?;
+    Ok(row.is_some_and(|row| {
+        row.state == JournalState::Failed && row.change.at.plus(FAILED_ROWS_WATCHED_FOR) > server.now()
+    }))
+}
+
+/// A delegation that is not as it is stored.
+struct Difference {
+    before: Option<DelegationRow>,
+    now: DelegationRow,
+}
+
+impl Difference {
+    fn key_before(&self) -> Option<&str> {
+        self.before.as_ref()?.key.as_deref()
+    }
+
+    fn is_of_key(&self) -> bool {
+        self.key_before() != self.now.key.as_deref()
+    }
+
+    /// Whether the key changed without a statement.
+    fn is_unproven(&self) -> bool {
+        self.is_of_key()
+            && match self.now.state {
+                DelegationState::Unproven => true,
+                DelegationState::Ended => self.now.statement.is_none(),
+                DelegationState::Active => false,
+            }
+    }
+}
+
+/// What log and statements say otherwise than what is stored.
+async fn differences(
+    server: &Server,
+    account: &Account,
+    log: &VerifiedLog<'_>,
+    before: &[DelegationRow],
+) -> Result<Vec<Difference>, DelegationFailure> {
     let mut ids = ids_with_statements(server, account).await?;
     ids.extend(before.iter().map(|row| row.id.clone()));
-    ids.extend(named(&verified));
+    ids.extend(named(log));
     ids.sort_unstable();
     ids.dedup();
     let mut changed = Vec::new();
     for id in ids {
         let statements = statements(server, account, &id).await?;
-        let row = row_of(&verified, account, &id, &statements);
+        let row = row_of(log, account, &id, &statements);
         let old = before.iter().find(|row| row.id == id);
         if row.as_ref() != old {
             // What nullified operations alone had named was never there: it shows as ended.
             let gone = DelegationRow { id, key: None, state: DelegationState::Ended, statement: None };
-            changed.push((old.cloned(), row.unwrap_or(gone)));
+            changed.push(Difference { before: old.cloned(), now: row.unwrap_or(gone) });
         }
     }
-    let rows: Vec<_> = changed.iter().map(|(_, row)| row.clone()).collect();
-    let keys_changed =
-        changed.iter().any(|(old, row)| old.as_ref().and_then(|old| old.key.as_ref()) != row.key.as_ref());
-    let head = server.store.plc_head(account.id).await?;
-    if rows.is_empty() && head == Some(verified.head()) {
-        return Ok(());
-    }
-    server.store.put_delegations(account.id, rows, Some(verified.head())).await?;
-    if keys_changed || head.is_some_and(|head| head != verified.head()) {
-        server.resolver.forget(&account.did).await;
-        let events = vec![event::identity(&account.did, Some(&account.handle), server.now())];
-        server.store.announce(account.id, events).await?;
-    }
-    for (old, row) in &changed {
-        let key_before = old.as_ref().and_then(|old| old.key.as_deref());
-        if row.state == DelegationState::Unproven && key_before != row.key.as_deref() {
-            tell_owner_of_unproven(server, account, &row.id, key_before, row.key.as_deref()).await;
-        }
-    }
-    Ok(())
+    Ok(changed)
 }
 
 /// The ids that the log names now with a key that a delegation may have.
@@ -103,44 +175,4 @@ fn row_of(
     // A tombstone leaves no state to ask; the log's last value is none then.
     let key = last.key.as_ref().map(NamedKey::as_str).filter(|key| current_of(log, id).as_deref() == Some(*key));
     Some(DelegationRow { id: id.clone(), key: key.map(str::to_owned), state, statement })
-}
-
-/// Reads the logs of all accounts with delegations once.
-///
-/// # Errors
-/// When the database fails.
-pub async fn watch_round(server: &Server) -> Result<(), DelegationFailure> {
-    let mut after = AccountId(0);
-    loop {
-        let slice = server.store.accounts_with_delegations(after, limits::WATCH_SLICE).await?;
-        let Some(last) = slice.last() else { return Ok(()) };
-        after = *last;
-        for id in slice {
-            let Some(account) = server.store.account_by_id(id).await? else { continue };
-            match refresh(server, &account).await {
-                Ok(()) => {}
-                Err(DelegationFailure::Store(cause)) => return Err(cause.into()),
-                Err(cause) => tracing::debug!(did = %account.did, "the PLC log was not looked at: {cause}"),
-            }
-        }
-    }
-}
-
-/// Watches the logs of accounts with delegations until the server stops.
-pub fn start_watch(server: &Arc<Server>) {
-    let (own, stopping) = (Arc::clone(server), server.tasks.stopping());
-    server.tasks.spawn(async move {
-        loop {
-            tokio::select! {
-                () = stopping.cancelled() => return,
-                () = tokio::time::sleep(limits::WATCH_EVERY) => {}
-            }
-            tokio::select! {
-                () = stopping.cancelled() => return,
-                done = watch_round(&own) => if let Err(cause) = done {
-                    tracing::warn!("the logs of delegations could not be watched: {cause}");
-                },
-            }
-        }
-    });
 }

@@ -5,13 +5,20 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use futures_util::SinkExt;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    sync::watch,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, handshake::derive_accept_key, protocol::Role},
 };
 
 use crate::{
     clock::{Clock, ManualClock},
+    ipld::Cid,
     plc::{self, Entry, Operation, UnsignedOperation, directory},
     syntax::Did,
     tasks::Tasks,
@@ -30,6 +37,8 @@ pub(crate) enum Fault {
     AcceptThenFail,
     /// 500, and nothing changes.
     Fail,
+    /// 429, and nothing changes.
+    RateLimit,
 }
 
 /// A directory on loopback.
@@ -39,10 +48,18 @@ pub(crate) struct TestDirectory {
     state: Arc<Mutex<State>>,
     clock: Arc<ManualClock>,
     tasks: Tasks,
+    // Changes when the export stream has more to say, or is to break.
+    news: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 struct State {
+    // Every operation in the order in which it was taken, for the export stream.
+    export: Vec<(Did, Cid)>,
+    // The cursors that the export stream was asked for, once there is one.
+    streams: Option<Vec<Option<usize>>>,
+    // Streams of an earlier number have broken.
+    connection: u64,
     logs: HashMap<Did, Vec<Entry>>,
     faults: VecDeque<Fault>,
     is_down: bool,
@@ -59,7 +76,7 @@ impl TestDirectory {
     pub(crate) async fn start(clock: Arc<ManualClock>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let own = Self { url, state: Arc::default(), clock, tasks: Tasks::new() };
+        let own = Self { url, state: Arc::default(), clock, tasks: Tasks::new(), news: watch::Sender::new(0) };
         let served = own.clone();
         own.tasks.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -80,9 +97,35 @@ impl TestDirectory {
         self.state.lock().unwrap().faults.push_back(fault);
     }
 
+    /// What was to go wrong does not.
+    pub(crate) fn mend(&self) {
+        self.state.lock().unwrap().faults.clear();
+    }
+
     /// Every request is answered 503 (true), or is served again (false).
     pub(crate) fn set_down(&self, is_down: bool) {
         self.state.lock().unwrap().is_down = is_down;
+    }
+
+    /// From now on there is an export stream.
+    pub(crate) fn stream(&self) {
+        self.state.lock().unwrap().streams.get_or_insert_default();
+    }
+
+    /// The cursors that the export stream was asked for so far.
+    pub(crate) fn streams(&self) -> Vec<Option<usize>> {
+        self.state.lock().unwrap().streams.clone().unwrap_or_default()
+    }
+
+    /// How many operations the directory has taken: the number of the latest.
+    pub(crate) fn latest(&self) -> usize {
+        self.state.lock().unwrap().export.len()
+    }
+
+    /// Breaks every export stream.
+    pub(crate) fn break_streams(&self) {
+        self.state.lock().unwrap().connection += 1;
+        self.news.send_modify(|news| *news += 1);
     }
 
     /// How many operations were posted.
@@ -108,6 +151,7 @@ impl TestDirectory {
     /// Takes an operation that somebody else made.
     pub(crate) fn accept(&self, did: &Did, operation: &Operation) {
         self.state.lock().unwrap().accept(did, operation, self.clock.as_ref()).unwrap();
+        self.news.send_modify(|news| *news += 1);
     }
 
     /// Takes somebody else's operation in the instant before the next POST.
@@ -117,8 +161,14 @@ impl TestDirectory {
 
     async fn serve(self, stream: TcpStream) {
         let mut stream = BufReader::new(stream);
-        let Some((post, path, body)) = read_request(&mut stream).await else { return };
-        let Some((status, body)) = self.answer(post, &path, &body) else { return };
+        let Some(Request { post, path, key, body }) = read_request(&mut stream).await else { return };
+        if let Some((key, cursor)) = key.zip(self.stream_from(&path)) {
+            self.tell(stream, &key, cursor).await;
+            return;
+        }
+        let answer = self.answer(post, &path, &body);
+        self.news.send_modify(|news| *news += 1);
+        let Some((status, body)) = answer else { return };
         let body = body.to_string();
         let head = format!(
             "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -126,6 +176,48 @@ impl TestDirectory {
         );
         drop(stream.get_mut().write_all(format!("{head}{body}").as_bytes()).await);
         drop(stream.get_mut().shutdown().await);
+    }
+
+    /// The cursor of a request for the export stream, if this is one and there is a stream.
+    fn stream_from(&self, path: &str) -> Option<Cursor> {
+        let query = path.strip_prefix("/export/stream")?;
+        let cursor = Cursor(query.strip_prefix("?cursor=").map(|cursor| cursor.parse().unwrap()));
+        self.state.lock().unwrap().open_stream(cursor)
+    }
+
+    async fn tell(&self, mut stream: BufReader<TcpStream>, key: &str, Cursor(cursor): Cursor) {
+        let mut news = self.news.subscribe();
+        let (connection, latest) = {
+            let state = self.state.lock().unwrap();
+            (state.connection, state.export.len())
+        };
+        let head = format!(
+            "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
+            derive_accept_key(key.as_bytes())
+        );
+        drop(stream.get_mut().write_all(head.as_bytes()).await);
+        let mut socket = WebSocketStream::from_raw_socket(stream.into_inner(), Role::Server, None).await;
+        let mut next = cursor.unwrap_or(latest);
+        while cursor.is_none_or(|cursor| cursor <= latest) {
+            let (lines, is_over) = {
+                let state = self.state.lock().unwrap();
+                (state.export.get(next..).unwrap_or_default().to_vec(), state.connection != connection)
+            };
+            if is_over {
+                return;
+            }
+            for (did, cid) in lines {
+                next += 1;
+                let line = serde_json::json!({ "seq": next, "type": "sequenced_op", "did": did, "cid": cid });
+                if socket.send(Message::text(line.to_string())).await.is_err() {
+                    return;
+                }
+            }
+            if news.changed().await.is_err() {
+                return;
+            }
+        }
+        drop(socket.close(None).await);
     }
 
     fn answer(&self, post: bool, path: &str, body: &[u8]) -> Answer {
@@ -157,7 +249,16 @@ impl TestDirectory {
     }
 }
 
+/// Where an export stream is to begin; now without one.
+#[derive(Clone, Copy)]
+struct Cursor(Option<usize>);
+
 impl State {
+    fn open_stream(&mut self, cursor: Cursor) -> Option<Cursor> {
+        self.streams.as_mut().filter(|_| !self.is_down)?.push(cursor.0);
+        Some(cursor)
+    }
+
     fn take(&mut self, did: &Did, body: &[u8], clock: &ManualClock) -> Answer {
         self.posts += 1;
         if let Some((did, operation)) = self.ahead.take() {
@@ -169,6 +270,7 @@ impl State {
             Some(Fault::Refuse) => return message(400, "the test refuses"),
             Some(Fault::HangUp) => return None,
             Some(Fault::Fail) => return message(500, "the test fails"),
+            Some(Fault::RateLimit) => return message(429, "too many requests"),
             Some(Fault::AcceptThenHangUp | Fault::AcceptThenFail) | None => {}
         }
         let Ok(operation) = serde_json::from_slice::<Operation>(body) else { return message(400, "not an operation") };
@@ -178,7 +280,9 @@ impl State {
         match fault {
             Some(Fault::AcceptThenHangUp) => None,
             Some(Fault::AcceptThenFail) => message(500, "the test fails"),
-            Some(Fault::Refuse | Fault::HangUp | Fault::Fail) | None => Some((200, serde_json::json!({}))),
+            Some(Fault::Refuse | Fault::HangUp | Fault::Fail | Fault::RateLimit) | None => {
+                Some((200, serde_json::json!({})))
+            }
         }
     }
 
@@ -193,18 +297,26 @@ impl State {
         for entry in log.iter_mut().filter(|entry| accepted.nullifies.contains(&entry.cid)) {
             entry.nullified = true;
         }
+        self.export.push((did.clone(), accepted.entry.cid));
         log.push(accepted.entry);
         Ok(())
     }
 }
 
-/// Whether it is a POST, the path, and the body.
-async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<(bool, String, Vec<u8>)> {
+struct Request {
+    post: bool,
+    path: String,
+    /// The key of a WebSocket's handshake.
+    key: Option<String>,
+    body: Vec<u8>,
+}
+
+async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok()?;
     let mut words = line.split_whitespace();
     let (post, path) = (words.next()? == "POST", words.next()?.to_owned());
-    let mut length = 0;
+    let (mut length, mut key) = (0, None);
     loop {
         let mut header = String::new();
         stream.read_line(&mut header).await.ok()?;
@@ -214,8 +326,13 @@ async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<(bool, String
         if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
         }
+        if let Some((name, value)) = header.split_once(':')
+            && name.eq_ignore_ascii_case("sec-websocket-key")
+        {
+            key = Some(value.trim().to_owned());
+        }
     }
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some((post, path, body))
+    Some(Request { post, path, key, body })
 }

@@ -21,6 +21,7 @@ pub(crate) use mailbox::{Mailbox, Names};
 use super::{
     AccountLocks, JournalTurns, Links, PasswordPool, Policy, Replays, Server, Services, SigningKeys, TidSource,
     accounts::{SignUp, SignedUp, create_account},
+    delegation::RenderedBodies,
 };
 use crate::{
     clock::{Clock, ManualClock, Timestamp},
@@ -220,6 +221,7 @@ fn start(
         journal: JournalTurns::default(),
         replays: Replays::default(),
         trusted: TrustedClient::new(&outbound).unwrap(),
+        rendered: RenderedBodies::default(),
         clock,
         entropy,
         tasks,

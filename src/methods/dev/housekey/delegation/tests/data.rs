@@ -89,3 +89,49 @@ async fn an_expired_entry_is_not_shown() {
     alice.world.clock.advance(Duration::from_hours(24 * 30));
     assert_eq!(apps(&alice).await, json!({}));
 }
+
+#[tokio::test]
+async fn a_thirty_third_app_is_refused_until_one_has_ended() {
+    let first = key(KeyType::Ed25519, 1);
+    let alice = Alice::with(&first).await;
+    let app = |number: usize| format!("com.example.app{number}");
+    let most = crate::limits::delegation::APP_DATA_MAX_ENTRIES;
+    for number in 0..most {
+        alice.post(PUT, &json!({ "entry": alice.entry(&app(number), Some(json!({})), &first, 0) })).await.ok();
+    }
+    let next = json!({ "entry": alice.entry(&app(most), Some(json!({})), &first, 0) });
+    assert_eq!(alice.post(PUT, &next).await.error(), (400, "InvalidAssociatedData"));
+    assert_eq!(apps(&alice).await.as_object().unwrap().len(), most);
+    alice.post(PUT, &json!({ "entry": alice.entry(&app(7), None, &first, 1) })).await.ok();
+    alice.post(PUT, &next).await.ok();
+    let apps = apps(&alice).await;
+    assert_eq!((apps.as_object().unwrap().len(), apps.get(app(7)), apps.get(app(most)).is_some()), (most, None, true));
+}
+
+#[tokio::test]
+async fn what_is_too_large_too_long_lived_or_too_far_ahead_is_refused() {
+    let first = key(KeyType::P256, 1);
+    let alice = Alice::with(&first).await;
+    let now = alice.world.clock.now();
+    let draft = |rev: Tid, expires_in: Duration, data: Json| AppDataDraft {
+        did: alice.account.did.clone(),
+        id: alice.id.clone(),
+        app: APP.parse().unwrap(),
+        rev,
+        data: Some(map(&data)),
+        expires_at: now.plus(expires_in),
+    };
+    let (rev, day, ahead) = (Tid::new(now, 0), Duration::from_hours(24), Duration::from_mins(5));
+    for (what, draft) in [
+        ("oversize", draft(rev, day, json!({ "text": "x".repeat(32 * 1024) }))),
+        ("long-lived", draft(rev, 90 * day + ahead + Duration::from_secs(1), json!({}))),
+        ("expired", draft(rev, Duration::ZERO, json!({}))),
+        ("ahead", draft(Tid::new(now.plus(ahead + Duration::from_secs(1)), 0), day, json!({}))),
+    ] {
+        let answer = alice.post(PUT, &json!({ "entry": draft.sign(&first).to_json() })).await;
+        assert_eq!(answer.error(), (400, "InvalidAssociatedData"), "{what}");
+    }
+    assert_eq!(apps(&alice).await, json!({}));
+    let last = draft(Tid::new(now.plus(ahead), 0), 90 * day, json!({}));
+    alice.post(PUT, &json!({ "entry": last.sign(&first).to_json() })).await.ok();
+}

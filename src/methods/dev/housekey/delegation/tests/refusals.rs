@@ -54,10 +54,80 @@ async fn what_does_not_fit_the_present_state_is_named() {
 
 #[tokio::test]
 async fn keys_that_a_server_could_use_are_refused() {
+    let owner = rotation_key();
+    let alice = with_rotation_key(&owner).await;
+    let account = alice.world.server.signing_key(&alice.account).unwrap();
+    for held in [&account, &owner, &alice.world.server.rotation_key] {
+        let key_type = crate::crypto::DelegateKey::from(held.did_key()).key_type();
+        let held = DelegateSigningKey::from_bytes(key_type, &*held.to_bytes()).unwrap();
+        refused(&alice, CREATE, &json!({ "statement": alice.claim(&held, None) }), "KeyNotUserHeld").await;
+    }
+    // One that was a rotation key before: readers would refuse it for good.
+    let mut next = UnsignedOperation { prev: Some(alice.head()), ..alice.world.directory.current(&alice.account.did) };
+    next.rotation_keys.remove(0);
+    alice.world.directory.accept(&alice.account.did, &next.sign(&alice.world.server.rotation_key));
+    let old = DelegateSigningKey::from_bytes(KeyType::P256, &*owner.to_bytes()).unwrap();
+    refused(&alice, CREATE, &json!({ "statement": alice.claim(&old, None) }), "KeyNotUserHeld").await;
+}
+
+#[tokio::test]
+async fn keys_of_other_kinds_and_of_small_order_are_refused() {
     let alice = Alice::new().await;
-    let server = alice.world.server.signing_key(&alice.account).unwrap();
-    let held = DelegateSigningKey::from_bytes(KeyType::K256, &*server.to_bytes()).unwrap();
-    refused(&alice, CREATE, &json!({ "statement": alice.claim(&held, None) }), "KeyNotUserHeld").await;
+    let good = alice.claim(&key(KeyType::Ed25519, 1), None);
+    let did_key = |prefix: [u8; 2], raw: &[u8]| {
+        format!("did:key:z{}", bs58::encode([prefix.as_slice(), raw].concat()).into_string())
+    };
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    // X25519; P-384; Ed25519 of small order and not canonical; P-256 off its curve.
+    for named in [
+        did_key([0xec, 0x01], &[9; 32]),
+        did_key([0x81, 0x24], &[2; 49]),
+        did_key([0xed, 0x01], &identity),
+        did_key([0xed, 0x01], &[0xff; 32]),
+        did_key([0x80, 0x24], &[[2].as_slice(), &[0xff; 32]].concat()),
+    ] {
+        let mut statement = good.clone();
+        statement["key"] = json!(named);
+        refused(&alice, CREATE, &json!({ "statement": statement }), "UnsupportedKeyType").await;
+    }
+}
+
+#[tokio::test]
+async fn a_high_s_is_refused_and_the_same_signature_with_its_low_s_taken() {
+    for kind in [KeyType::P256, KeyType::K256] {
+        let (first, alice) = (key(kind, 1), Alice::new().await);
+        let good = alice.claim(&first, None);
+        let statement = Statement::from_json(&good).unwrap();
+        let low = first.sign(&statement.signed_bytes());
+        let mut high = good.clone();
+        high["claim"] = json!({ "$bytes": data_encoding::BASE64_NOPAD.encode(&with_high_s(kind, low)) });
+        refused(&alice, CREATE, &json!({ "statement": high }), "InvalidClaim").await;
+        assert_eq!(alice.post(CREATE, &json!({ "statement": good })).await.ok()["state"], "active");
+    }
+}
+
+/// The other signature with the same r, which the mathematics takes as well.
+fn with_high_s(kind: KeyType, low: [u8; 64]) -> [u8; 64] {
+    if kind == KeyType::P256 {
+        let (r, s) = p256::ecdsa::Signature::from_slice(&low).unwrap().split_scalars();
+        return p256::ecdsa::Signature::from_scalars(r, -s).unwrap().to_bytes().into();
+    }
+    let (r, s) = k256::ecdsa::Signature::from_slice(&low).unwrap().split_scalars();
+    k256::ecdsa::Signature::from_scalars(r, -s).unwrap().to_bytes().into()
+}
+
+#[tokio::test]
+async fn a_fifth_delegation_is_refused() {
+    let mut alice = Alice::new().await;
+    for (number, id) in ["one", "two", "three", "four"].into_iter().enumerate() {
+        alice.id = id.parse().unwrap();
+        let key = key(KeyType::Ed25519, u64::try_from(number).unwrap());
+        alice.post(CREATE, &json!({ "statement": alice.claim(&key, None) })).await.ok();
+    }
+    alice.id = "five".parse().unwrap();
+    let fifth = json!({ "statement": alice.claim(&key(KeyType::Ed25519, 5), None) });
+    refused(&alice, CREATE, &fifth, "TooManyDelegations").await;
 }
 
 #[tokio::test]
