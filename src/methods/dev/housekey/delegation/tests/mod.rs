@@ -6,6 +6,7 @@ mod crashes;
 mod data;
 mod elsewhere;
 mod refusals;
+mod schedules;
 
 use std::time::Duration;
 
