@@ -115,6 +115,7 @@ impl Instance {
         let site: Arc<dyn Site> = Arc::new(PdsSite::new(Arc::clone(&server)));
         let app = http::App::pds(Arc::clone(&server), methods::methods(), site, config.server.trusted_proxies.clone());
         http::serve(listener, app, &tasks);
+        crate::service::relays::start_announcing(&server);
         Ok(Self { server, address, tasks })
     }
 
@@ -144,6 +145,7 @@ async fn server(config: &Config, world: World, tasks: &Tasks) -> Result<Server, 
         user_agent: format!("housekey/{} (+{})", env!("CARGO_PKG_VERSION"), config.server.public_url),
     };
     let client = GuardedClient::new(&outbound)?;
+    let relay_client = crate::outbound::RelayClient::new(&outbound)?;
     let resolver = Resolver::new(
         ResolverOptions {
             plc_url: config.identity.plc_url.clone(),
@@ -170,6 +172,7 @@ async fn server(config: &Config, world: World, tasks: &Tasks) -> Result<Server, 
         clock: world.clock,
         entropy: world.entropy,
         tasks: tasks.clone(),
+        relays: crate::service::Relays::new(&config.policy().crawlers, relay_client),
         store,
         resolver,
         client,

@@ -76,9 +76,15 @@ impl Api {
         self.ask(Method::GET, url, Some(self.basic()?), None).await
     }
 
-    /// POST to a method as the administrator.
+    /// POST to a method as the administrator; null sends no body.
     pub(super) async fn admin_post(&self, nsid: &str, body: &Value) -> Result<Value, Failure> {
-        self.ask(Method::POST, self.url(&format!("/xrpc/{nsid}"))?, Some(self.basic()?), Some(body)).await
+        self.ask(
+            Method::POST,
+            self.url(&format!("/xrpc/{nsid}"))?,
+            Some(self.basic()?),
+            Some(body).filter(|body| !body.is_null()),
+        )
+        .await
     }
 
     /// POST to a method that anybody may call.

@@ -8,6 +8,7 @@ mod ask;
 mod check;
 mod completions;
 mod config;
+mod crawl;
 mod delegate;
 mod dev;
 mod exec;
@@ -68,6 +69,8 @@ enum Command {
     Verify(verify::Verify),
     /// Tell every change of the keys of some accounts
     Watch(watch::Watch),
+    /// Ask how relays stand to a running server, and ask them to crawl it
+    Crawl(crawl::Crawl),
     /// Check a configuration
     Config(config::ConfigCommand),
     /// Check everything that is stored
@@ -129,6 +132,7 @@ pub fn main() -> ExitCode {
             Command::Delegate(command) => command.run().await,
             Command::Verify(command) => command.run().await,
             Command::Watch(command) => command.run().await,
+            Command::Crawl(command) => command.run().await,
             Command::Config(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Health(command) => command.run().await,

@@ -158,6 +158,7 @@ impl Config {
                 contact_email: self.links.contact_email.clone(),
             },
             services: self.services.known(),
+            crawlers: self.services.crawlers.clone(),
             genesis_endpoint: None,
             plc_limits: true,
             password_cost: Cost::Standard,

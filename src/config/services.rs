@@ -9,7 +9,7 @@ use super::{
     source::Given,
     value::List,
 };
-use crate::{service, syntax::Did};
+use crate::{limits::relays::RELAYS_MAX, service, syntax::Did};
 
 section! {
     /// Other services. A URL and the DID beside it are only set together.
@@ -32,7 +32,7 @@ section! {
         chat_url: Option<Url> as ServiceUrl = optional;
         /// Its DID.
         chat_did: Option<Did> as DidText = optional;
-        /// Relays that are asked to fetch news from here.
+        /// Relays that are told of news.
         crawlers: Vec<Url> as List<ServiceUrl> = default("");
     }
 }
@@ -65,8 +65,9 @@ impl Services {
         if self.appview_cdn_url_pattern.is_some() && self.appview_url.is_none() {
             warnings.push(Warning::new("services.appview_cdn_url_pattern", "it has no effect without appview_url"));
         }
-        if !self.crawlers.is_empty() {
-            warnings.push(Warning::new("services.crawlers", "it is not used in this version yet: no relay is called"));
+        if self.crawlers.len() > RELAYS_MAX {
+            let problem = format!("has {} relays; at most {RELAYS_MAX} can be told of news", self.crawlers.len());
+            return Err(given.conflict("services", "crawlers", problem));
         }
         Ok(())
     }

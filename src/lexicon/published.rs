@@ -24,7 +24,9 @@ macro_rules! own {
 }
 
 /// Housekey's own.
-const OWN: [&str; 11] = own! {
+const OWN: [&str; 13] = own! {
+    "admin/getRelayStatus"
+    "admin/requestCrawl"
     "delegation/createDelegation"
     "delegation/data"
     "delegation/defs"

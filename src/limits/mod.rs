@@ -11,6 +11,7 @@ pub mod lexicon;
 pub mod outbound;
 pub mod plc;
 pub mod records;
+pub mod relays;
 pub mod repo;
 pub mod store;
 pub mod syntax;

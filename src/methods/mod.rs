@@ -7,7 +7,7 @@ mod testing;
 
 use crate::xrpc::Methods;
 use com::atproto::{admin, identity, repo, server, sync};
-use dev::housekey::delegation;
+use dev::housekey::{admin as housekey_admin, delegation};
 
 /// Every method that the server has.
 #[rustfmt::skip]
@@ -67,6 +67,9 @@ pub fn methods() -> Methods {
         .query::<sync::ListRepos>()
         .query::<sync::ListReposByCollection>()
         .subscription::<sync::SubscribeRepos>()
+        // dev.housekey.admin
+        .query::<housekey_admin::GetRelayStatus>()
+        .procedure::<housekey_admin::RequestCrawl>()
         // dev.housekey.delegation
         .procedure::<delegation::CreateDelegation>()
         .procedure::<delegation::DeleteDelegation>()

@@ -1,4 +1,4 @@
-//! What the server asks of others: guarded HTTP, DNS, identities, the PLC directory, mail.
+//! What the server asks of others: guarded HTTP, DNS, identities, the PLC directory, relays, mail.
 //!
 //! URLs that the operator set are trusted (they may be private or plain http); whatever a user, a client or a remote
 //! document influences goes through the guard against server-side request forgery.
@@ -9,6 +9,7 @@ mod lookup;
 mod mail;
 mod messages;
 mod plc;
+mod relay;
 mod resolver;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -22,4 +23,5 @@ pub use guard::Refusal;
 pub use mail::{Mail, MailError, Mailer, SmtpOptions};
 pub use messages::Messages;
 pub use plc::{PlcClient, PlcError, PostError};
+pub use relay::{HostStatus, RelayClient, RelayError};
 pub use resolver::{Freshness, ResolveError, Resolver, ResolverOptions};

@@ -36,6 +36,8 @@ pub struct Server {
     pub trusted: TrustedClient,
     /// The PLC directory.
     pub plc: PlcClient,
+    /// Relays that are told of news.
+    pub relays: super::Relays,
     /// Mail.
     pub mailer: Mailer,
     /// What the operator decided.
@@ -93,6 +95,8 @@ pub struct Policy {
     pub links: Links,
     /// Services that requests are passed to.
     pub services: Services,
+    /// Relays that are told of news.
+    pub crawlers: Vec<Url>,
     /// Endpoint that genesis operations name, when it is not `public_url` (seeded development accounts).
     pub genesis_endpoint: Option<Url>,
     /// Whether the PLC directory counts operations, so that its budget is kept here too.

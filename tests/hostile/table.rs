@@ -43,7 +43,7 @@ pub(super) fn good(nsid: &str, did: &str) -> (Who, Takes) {
         "repo" => repo(name, did),
         "server" => server(name, did),
         "sync" => sync(name, did),
-        "dev" => delegation(name, did),
+        "dev" => housekey_admin(name).or_else(|| delegation(name, did)),
         _ => None,
     };
     known.unwrap_or_else(|| panic!("{nsid} is new: what is a good call of it?"))
@@ -60,6 +60,14 @@ fn admin(name: &str, did: &str) -> Option<(Who, Takes)> {
             let subject = json!({ "$type": "com.atproto.admin.defs#repoRef", "did": NOBODY });
             (Admin, Body(json!({ "subject": subject, "takedown": { "applied": true } }), &["subject"]))
         }
+        _ => return None,
+    })
+}
+
+fn housekey_admin(name: &str) -> Option<(Who, Takes)> {
+    Some(match name.strip_prefix("housekey.admin.")? {
+        "getRelayStatus" => (Admin, Params(json!({}), &[])),
+        "requestCrawl" => (Admin, Nothing),
         _ => return None,
     })
 }

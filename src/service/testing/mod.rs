@@ -11,9 +11,11 @@
 mod calls;
 mod directory;
 mod mailbox;
+mod relay;
 
 use std::{sync::Arc, time::Duration};
 
+pub(crate) use self::relay::TestRelay;
 pub(crate) use calls::{Answer, As};
 pub(crate) use directory::{Fault, TestDirectory};
 pub(crate) use mailbox::{Mailbox, Names};
@@ -57,6 +59,7 @@ pub(crate) fn policy() -> Policy {
         version: "0.1.0-test".to_owned(),
         links: Links::default(),
         services: Services::default(),
+        crawlers: Vec::new(),
         genesis_endpoint: None,
         plc_limits: true,
         password_cost: Cost::Minimum,
@@ -209,6 +212,10 @@ fn start(
         resolver: Resolver::new(resolver, &outbound, client.clone(), Arc::clone(&clock), tasks.clone()).unwrap(),
         plc: PlcClient::new(around.directory.url(), &outbound).unwrap(),
         mailer: Mailer::new(smtp.as_ref()).unwrap(),
+        relays: {
+            let client = crate::outbound::RelayClient::new(&outbound).unwrap();
+            super::Relays::new(&policy.crawlers, client)
+        },
         policy: policy.clone(),
         master_key: MasterKey::generate(&kept),
         session_key: SessionKey::new(&Secret::new("a secret of this test")),

@@ -1,2 +1,3 @@
 //! `dev.housekey.*`.
+pub mod admin;
 pub mod delegation;
