@@ -1,5 +1,5 @@
 //! kill -9 while accounts write: every acknowledged write is there afterwards, and the event stream alone rebuilds every
-//! repository.
+//! repository. kill -9 while a delegation changes: document and statements agree afterwards.
 #![expect(
     clippy::disallowed_methods,
     clippy::expect_used,
@@ -12,9 +12,15 @@
 mod support;
 
 use housekey::{
+    clock::{Clock, SystemClock},
+    crypto::{DelegateSigningKey, KeyType},
+    delegation::{DelegationId, Draft, VerifiedLog},
+    entropy::{OsEntropy, random_bytes},
     event::Frame,
     ipld::{Cid, car},
+    plc::Entry,
     repo::{Commit, mst},
+    syntax::Did,
 };
 use serde_json::{Value, json};
 use std::{
@@ -142,4 +148,116 @@ async fn replay(base: &str, heads: &BTreeMap<String, String>) -> BTreeMap<String
 
 fn root_of(records: &BTreeMap<String, Cid>) -> Cid {
     mst::build(records.iter().map(|(key, cid)| (key, *cid)), &mut |_, _| {}).unwrap()
+}
+
+/// Somebody who changes a delegation again and again.
+struct Owner {
+    did: Did,
+    session: Client,
+    directory: Client,
+}
+
+impl Owner {
+    async fn log(&self) -> Vec<Entry> {
+        serde_json::from_value(self.directory.json(&format!("/{}/log/audit", self.did)).await).unwrap()
+    }
+
+    /// Names the next key; what is said of it, or that the connection broke.
+    async fn name(
+        &self,
+        next: &DelegateSigningKey,
+        before: Option<&DelegateSigningKey>,
+    ) -> Result<Value, (u16, String)> {
+        let draft = Draft {
+            did: self.did.clone(),
+            id: DelegationId::default(),
+            key: Some(next.public()),
+            prev: Some(VerifiedLog::new(&self.did, &self.log().await).unwrap().head()),
+            created_at: SystemClock.now(),
+        };
+        let method = if before.is_some() { "updateDelegation" } else { "createDelegation" };
+        let statement = draft.sign(Some(next), before).unwrap().to_json();
+        self.session.post(&format!("dev.housekey.delegation.{method}"), &json!({ "statement": statement })).await
+    }
+
+    /// Rotates until the connection breaks; gives the keys that were sent and not answered for, the last first, and counts
+    /// those that were.
+    async fn rotate_until_killed(
+        &self,
+        mut current: DelegateSigningKey,
+        done: Arc<Mutex<usize>>,
+    ) -> Vec<DelegateSigningKey> {
+        loop {
+            let next = new_key();
+            match self.name(&next, Some(&current)).await {
+                Ok(made) => {
+                    assert_eq!((&made["state"], &made["key"]), (&json!("active"), &json!(next.public().to_string())));
+                    *done.lock().unwrap() += 1;
+                    current = next;
+                }
+                // The directory's budget is used up, or the server is dead.
+                Err((429 | 0, _)) => return vec![next, current],
+                Err(refused) => panic!("a change was refused: {refused:?}"),
+            }
+        }
+    }
+
+    /// Waits until document and statements agree, and gives the key.
+    async fn settled(&self) -> String {
+        let agree = async {
+            loop {
+                let log = self.log().await;
+                let named = VerifiedLog::new(&self.did, &log).unwrap();
+                let named = named.data().unwrap().verification_methods["e2ee"].clone();
+                let asked = format!("dev.housekey.delegation.getDelegation?actor={}", self.did);
+                let found = self.session.get(&asked).await.unwrap();
+                let count = found["statements"].as_array().unwrap().len();
+                if found["key"] == named && found["state"] == "active" && count + 1 == log.len() {
+                    return named;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(support::PATIENCE, agree).await.expect("document and statements do not agree")
+    }
+}
+
+fn new_key() -> DelegateSigningKey {
+    DelegateSigningKey::generate(KeyType::Ed25519, &OsEntropy)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delegation_whose_server_is_killed_at_any_instant_agrees_with_its_document_after_the_restart() {
+    let plc = Running::dev(&["--accounts", "", "--no-plc-limits"]);
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let base = format!("http://localhost:{port}");
+    let start = || Running::start(&mut serve(dir.path(), port, plc.text("plc")));
+    let mut server = start();
+    let mut current = new_key();
+    for round in 0..4_u32 {
+        let (session, did) = Client::new(&base).sign_up(&format!("user{round}.test")).await;
+        let owner = Arc::new(Owner { did: did.parse().unwrap(), session, directory: Client::new(plc.text("plc")) });
+        owner.name(&current, None).await.unwrap();
+        let done = Arc::new(Mutex::new(0));
+        let (own, counted) = (Arc::clone(&owner), Arc::clone(&done));
+        let rotating = tokio::spawn(async move { own.rotate_until_killed(current, counted).await });
+        let enough = async {
+            while *done.lock().unwrap() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(support::PATIENCE, enough).await.expect("the owner came to a stop");
+        // Somewhere within the next change.
+        for _ in 0..u16::from_le_bytes(random_bytes(&OsEntropy)) % 4_000 {
+            tokio::task::yield_now().await;
+        }
+        server.kill();
+        let possible = rotating.await.unwrap();
+        server = start();
+        let named = owner.settled().await;
+        assert!(possible.iter().any(|key| key.public().to_string() == named), "round {round}");
+        current = new_key();
+    }
+    assert_eq!(server.terminate(), Some(0));
 }

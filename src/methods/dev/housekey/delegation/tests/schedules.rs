@@ -19,7 +19,7 @@ const SEED: &str = "HOUSEKEY_CRASH_SEED";
 /// Schedules that share a server: making one costs more than a schedule does.
 const PER_WORLD: u64 = 25;
 /// Changes in one schedule: fewer than the directory takes in an hour.
-const CHANGES: usize = 4;
+const CHANGES: usize = 2;
 
 const STEPS: [Step; 4] = [Step::Prepared, Step::Posted, Step::Sent, Step::Applied];
 const FAULTS: [Fault; 6] =
