@@ -1,14 +1,18 @@
-//! `housekey account create|list|info`: as the administrator of a running server.
+//! `housekey account …`: as the administrator of a running server.
 
 use super::{
-    Failure,
+    Failure, account_change,
     api::{Api, ServerArgs},
     print_json,
 };
 use crate::{crypto::token, entropy::OsEntropy, syntax::AtIdentifier};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Bytes of randomness in a password that is made here: 24 characters.
 const PASSWORD_BYTES: usize = 15;
@@ -21,7 +25,12 @@ const PAGE: &str = "100";
 Examples:
   housekey account create alice.pds.example.com --email alice@example.com
   housekey account list
-  housekey account info alice.pds.example.com --json")]
+  housekey account info alice.pds.example.com --json
+  housekey account takedown alice.pds.example.com --ref 17
+  housekey account takedown at://did:plc:abc…/app.bsky.feed.post/3k…
+  housekey account restore alice.pds.example.com
+  housekey account handle alice.pds.example.com pds.example.com
+  housekey account delete alice.pds.example.com")]
 pub(super) struct Account {
     #[command(subcommand)]
     command: Verb,
@@ -29,7 +38,7 @@ pub(super) struct Account {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Create an account; an invite code is made for it where one is needed
+    /// Create an account; it needs no invite code
     Create {
         /// Its handle
         handle: String,
@@ -42,6 +51,9 @@ enum Verb {
         /// The owner's own rotation key, as did:key
         #[arg(long, value_name = "DID_KEY")]
         recovery_key: Option<String>,
+        /// Let the handle be a reserved one, or the server's own name
+        #[arg(long)]
+        allow_reserved: bool,
         #[command(flatten)]
         common: Common,
     },
@@ -60,30 +72,27 @@ enum Verb {
         #[command(flatten)]
         common: Common,
     },
+    #[command(flatten)]
+    Change(account_change::Change),
 }
 
 #[derive(Debug, Args)]
-struct Common {
+pub(super) struct Common {
     #[command(flatten)]
-    server: ServerArgs,
+    pub(super) server: ServerArgs,
     /// Print one line of JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl Account {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         match self.command {
-            Verb::Create { handle, email, password_file, recovery_key, common } => {
+            Verb::Create { handle, email, password_file, recovery_key, allow_reserved, common } => {
                 let api = Api::new(&common.server)?;
-                let password = match password_file {
-                    Some(path) => fs::read_to_string(&path)
-                        .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
-                        .map_err(|cause| Failure::new(format!("{} cannot be read: {cause}", path.display())))?,
-                    None => token::base32_lower(&OsEntropy, PASSWORD_BYTES),
-                };
-                let request =
-                    json!({"handle": handle, "email": email, "password": password, "recoveryKey": recovery_key});
+                let password = new_password(password_file.as_deref())?;
+                let request = json!({"handle": handle, "email": email, "password": password, "recoveryKey": recovery_key,
+                    "allowReserved": allow_reserved.then_some(true)});
                 let account = create(&api, request).await?;
                 show_created(&account, &password, common.json);
             }
@@ -95,23 +104,27 @@ impl Account {
                 let account = info(&Api::new(&common.server)?, &actor).await?;
                 show_info(&account, common.json);
             }
+            Verb::Change(change) => change.run().await?,
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-async fn create(api: &Api, mut request: Value) -> Result<Value, Failure> {
-    let described = api.get("/xrpc/com.atproto.server.describeServer").await?;
-    if described.get("inviteCodeRequired").and_then(Value::as_bool) == Some(true) {
-        let made = api.admin_post("com.atproto.server.createInviteCode", &json!({"useCount": 1})).await?;
-        if let (Some(request), Some(code)) = (request.as_object_mut(), made.get("code")) {
-            request.insert("inviteCode".to_owned(), code.clone());
-        }
+/// The password in the file, or one that is made.
+pub(super) fn new_password(file: Option<&Path>) -> Result<String, Failure> {
+    match file {
+        Some(path) => fs::read_to_string(path)
+            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+            .map_err(|cause| Failure::new(format!("{} cannot be read: {cause}", path.display()))),
+        None => Ok(token::base32_lower(&OsEntropy, PASSWORD_BYTES)),
     }
+}
+
+async fn create(api: &Api, mut request: Value) -> Result<Value, Failure> {
     if let Some(request) = request.as_object_mut() {
         request.retain(|_, value| !value.is_null());
     }
-    api.post("com.atproto.server.createAccount", &request).await
+    api.admin_post("com.atproto.server.createAccount", &request).await
 }
 
 /// All pages.
@@ -133,14 +146,8 @@ async fn list(api: &Api, email: Option<&str>) -> Result<Vec<Value>, Failure> {
 }
 
 async fn info(api: &Api, actor: &AtIdentifier) -> Result<Value, Failure> {
-    let did = match actor {
-        AtIdentifier::Did(did) => did.to_string(),
-        AtIdentifier::Handle(handle) => {
-            let answer = api.get(&format!("/xrpc/com.atproto.identity.resolveHandle?handle={handle}")).await?;
-            field(&answer, "did").to_owned()
-        }
-    };
-    api.admin_get("com.atproto.admin.getAccountInfo", &[("did", &did)]).await
+    let found = account_change::find(api, actor).await?;
+    api.admin_get("com.atproto.admin.getAccountInfo", &[("did", field(&found, "did"))]).await
 }
 
 fn show_created(account: &Value, password: &str, json: bool) {

@@ -87,11 +87,6 @@ impl Api {
         .await
     }
 
-    /// POST to a method that anybody may call.
-    pub(super) async fn post(&self, nsid: &str, body: &Value) -> Result<Value, Failure> {
-        self.ask(Method::POST, self.url(&format!("/xrpc/{nsid}"))?, None, Some(body)).await
-    }
-
     async fn ask(
         &self,
         method: Method,

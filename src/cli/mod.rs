@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its user")]
 
 mod account;
+mod account_change;
 mod api;
 mod ask;
 mod check;
@@ -13,6 +14,7 @@ mod delegate;
 mod dev;
 mod exec;
 mod health;
+mod invite;
 mod key;
 mod progress;
 mod serve;
@@ -59,8 +61,10 @@ enum Command {
     Dev(dev::Dev),
     /// Run a command against a development server of its own
     Exec(exec::Exec),
-    /// Create, list and show the accounts of a running server
+    /// Create, list, show, change, take down and delete the accounts of a running server
     Account(account::Account),
+    /// Make, list and disable the invite codes of a running server
+    Invite(invite::Invite),
     /// Make and keep keys that no server sees
     Key(key::Key),
     /// Name, change and end the key that an account delegates end-to-end encryption to
@@ -128,6 +132,7 @@ pub fn main() -> ExitCode {
             Command::Dev(command) => command.run().await,
             Command::Exec(command) => command.run().await,
             Command::Account(command) => command.run().await,
+            Command::Invite(command) => command.run().await,
             Command::Key(command) => command.run(),
             Command::Delegate(command) => command.run().await,
             Command::Verify(command) => command.run().await,

@@ -12,9 +12,13 @@ use url::Url;
 
 use super::value::{Refused, Scalar, Shape};
 use crate::{
+    clock::Timestamp,
     crypto::{DidKey, Secret, SigningKey, seal::MasterKey},
-    limits::config::{MAX_BYTES, MAX_HOURS, MAX_SECONDS},
-    syntax::{Did, Handle},
+    limits::{
+        community::SIGN_UPS_PER_ADDRESS_MAX,
+        config::{MAX_BYTES, MAX_HOURS, MAX_SECONDS},
+    },
+    syntax::{Datetime, Did, Handle},
 };
 
 /// A kind whose value is shown by its `Display`, or as it says.
@@ -146,6 +150,21 @@ scalar!(
     Seconds: Duration, "a number of seconds from 1 to 3153600000",
     |text| number(text, MAX_SECONDS).map(Duration::from_secs),
     shape Number, show Duration::as_secs
+);
+
+scalar!(
+    /// How many; 0 stands for no bound.
+    Count: u64, "a number from 0 to 1000000",
+    |text: &str| match text.parse() {
+        Ok(number) if number <= SIGN_UPS_PER_ADDRESS_MAX => Ok(number),
+        Ok(_) | Err(_) => Err(Refused(None)),
+    },
+    shape Number, show |count: &u64| *count
+);
+scalar!(
+    /// A point in time.
+    Instant: Timestamp, "a time such as \"2026-01-01T00:00:00Z\"",
+    |text: &str| Ok(text.parse::<Datetime>()?.timestamp()), show |time: &Timestamp| time.to_rfc3339_millis()
 );
 
 secret!(

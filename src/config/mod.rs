@@ -146,6 +146,7 @@ impl Config {
             service_did: self.server.service_did.clone(),
             handle_domains: self.identity.handle_domains.clone(),
             invite_required: self.accounts.invite_required,
+            sign_up: self.accounts.rules(),
             recovery_did_key: self.identity.recovery_did_key.as_ref().map(ToString::to_string),
             blob_bytes: self.limits.blob_bytes,
             import_bytes: self.limits.import_bytes,
@@ -174,6 +175,12 @@ impl Config {
         self.services.check(given, warnings)?;
         self.firehose.check(given)?;
         self.outbound.warn(warnings);
+        if !self.accounts.invite_required && !self.accounts.closed {
+            warnings.push(Warning::new(
+                "accounts.invite_required",
+                "it is off, so anybody may make accounts here, and spammers look for such servers",
+            ));
+        }
         if self.accounts.invite_required && self.admin.password.is_none() {
             warnings.push(Warning::new(
                 "admin.password",

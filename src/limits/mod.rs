@@ -1,6 +1,7 @@
 //! Every numeric bound of the server, named, with its unit and its reason. One file per area.
 pub mod accounts;
 pub mod client;
+pub mod community;
 pub mod config;
 pub mod delegation;
 pub mod firehose;

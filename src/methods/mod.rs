@@ -6,7 +6,7 @@ mod reading;
 mod testing;
 
 use crate::xrpc::Methods;
-use com::atproto::{admin, identity, repo, server, sync};
+use com::atproto::{admin, identity, repo, server, sync, temp};
 use dev::housekey::{admin as housekey_admin, delegation};
 
 /// Every method that the server has.
@@ -15,10 +15,15 @@ pub fn methods() -> Methods {
     Methods::default()
         // com.atproto.admin
         .procedure::<admin::DeleteAccount>()
+        .procedure::<admin::DisableAccountInvites>()
+        .procedure::<admin::DisableInviteCodes>()
+        .procedure::<admin::EnableAccountInvites>()
         .query::<admin::GetAccountInfo>()
         .query::<admin::GetAccountInfos>()
+        .query::<admin::GetInviteCodes>()
         .query::<admin::GetSubjectStatus>()
         .query::<admin::SearchAccounts>()
+        .procedure::<admin::UpdateAccountHandle>()
         .procedure::<admin::UpdateSubjectStatus>()
         // com.atproto.identity
         .query::<identity::GetRecommendedDidCredentials>()
@@ -50,6 +55,7 @@ pub fn methods() -> Methods {
         .procedure::<server::DeleteAccount>()
         .procedure::<server::DeleteSession>()
         .query::<server::DescribeServer>()
+        .query::<server::GetAccountInviteCodes>()
         .query::<server::GetServiceAuth>()
         .query::<server::GetSession>()
         .procedure::<server::RefreshSession>()
@@ -70,6 +76,11 @@ pub fn methods() -> Methods {
         // dev.housekey.admin
         .query::<housekey_admin::GetRelayStatus>()
         .procedure::<housekey_admin::RequestCrawl>()
+        // com.atproto.temp
+        .procedure::<temp::AddReservedHandle>()
+        .query::<temp::CheckHandleAvailability>()
+        .query::<temp::DereferenceScope>()
+        .procedure::<temp::RevokeAccountCredentials>()
         // dev.housekey.delegation
         .procedure::<delegation::CreateDelegation>()
         .procedure::<delegation::DeleteDelegation>()

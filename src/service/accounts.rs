@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::{
     PasswordsBusy, Server,
     email::{EmailError, parse_email},
-    handles::{HandleError, check_service_handle, parse_handle},
+    handles::{HandleError, check_own_reservations, check_service_handle, parse_handle},
     journal::{self, JournalError},
     sessions::{self, SessionTokens},
+    sign_ups::{self, SignUpBy},
     states::check_points_here,
 };
 use crate::{
@@ -35,6 +36,8 @@ pub struct SignUp {
     pub did: Option<Did>,
     /// Whether a PLC operation came along.
     pub has_plc_op: bool,
+    /// Who asks.
+    pub by: SignUpBy,
 }
 
 /// An account that was made just now, and its first session.
@@ -57,6 +60,12 @@ pub enum SignUpError {
     /// A PLC operation of the client's.
     #[error("Unsupported input: \"plcOp\"")]
     PlcOp,
+    /// Only the administrator makes accounts.
+    #[error("Sign-up is closed: ask the administrator of this server for an account")]
+    Closed,
+    /// Too many sign-ups came from one network address.
+    #[error("too many accounts were made from your network address today: try again tomorrow")]
+    TooManyFromThere,
     /// No password, or too long a one.
     #[error("{0}")]
     Password(String),
@@ -113,6 +122,16 @@ impl From<JournalError> for SignUpError {
 /// # Errors
 /// [`SignUpError`]; nothing is there then, except while the journal says [`JournalError::Pending`].
 pub async fn create_account(server: &Arc<Server>, sign_up: SignUp) -> Result<SignedUp, SignUpError> {
+    let place = sign_ups::take_place(server, &sign_up.by).await?;
+    let made = make_account(server, sign_up).await;
+    // An account that may still come of it keeps its place.
+    if !matches!(made, Ok(_) | Err(SignUpError::Journal(JournalError::Pending))) {
+        sign_ups::give_back(server, place).await;
+    }
+    made
+}
+
+async fn make_account(server: &Arc<Server>, sign_up: SignUp) -> Result<SignedUp, SignUpError> {
     let (handle, email, password) = check_sign_up(server, &sign_up).await?;
     let hashing = server.passwords.hash(password, server.policy.password_cost, Arc::clone(&server.entropy));
     let password_hash = hashing.await?;
@@ -152,12 +171,17 @@ async fn check_sign_up(server: &Server, sign_up: &SignUp) -> Result<(Handle, Str
     }
     let password = sign_up.password.clone().unwrap_or_default();
     check_new_password(&password)?;
-    if server.policy.invite_required && sign_up.invite_code.as_deref().unwrap_or_default().is_empty() {
+    if server.policy.invite_required
+        && sign_up.by.needs_invite()
+        && sign_up.invite_code.as_deref().unwrap_or_default().is_empty()
+    {
         return Err(SignUpError::NoInvite);
     }
     let email = parse_email(sign_up.email.as_deref())?;
     let handle = parse_handle(&sign_up.handle)?;
-    check_service_handle(&server.policy, &handle)?;
+    let reserved = sign_up.by.reserved();
+    check_service_handle(&server.policy, &handle, reserved)?;
+    check_own_reservations(server, &handle, reserved).await?;
     if let Some(code) = &sign_up.invite_code
         && !server.store.invite_is_available(code).await?
     {

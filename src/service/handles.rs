@@ -1,9 +1,12 @@
 //! Which handles accounts of this server may have.
 
+use std::{collections::HashSet, sync::LazyLock};
+
 use super::{Policy, Server};
 use crate::{
-    limits::accounts as limits,
+    limits::{accounts as limits, community},
     outbound::{Freshness, ResolveError},
+    store::StoreError,
     syntax::{Did, Handle},
 };
 
@@ -36,124 +39,26 @@ pub enum HandleError {
     /// The owner's domain could not be asked.
     #[error("External handle did not resolve to DID: {0}")]
     NotResolved(String),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-/// Labels that no account gets under a service domain: names that mail, the web and the protocol use for the operator,
-/// and that would let somebody pass for them.
-const RESERVED: &[&str] = &[
-    "abuse",
-    "account",
-    "accounts",
-    "admin",
-    "administrator",
-    "administrators",
-    "api",
-    "app",
-    "apps",
-    "appview",
-    "atproto",
-    "auth",
-    "autoconfig",
-    "autodiscover",
-    "billing",
-    "blog",
-    "bluesky",
-    "bsky",
-    "cdn",
-    "contact",
-    "dashboard",
-    "dev",
-    "did",
-    "dns",
-    "docs",
-    "email",
-    "example",
-    "feed",
-    "feeds",
-    "firehose",
-    "ftp",
-    "handle",
-    "help",
-    "helpdesk",
-    "host",
-    "hostmaster",
-    "imap",
-    "info",
-    "invalid",
-    "invite",
-    "invites",
-    "labeler",
-    "legal",
-    "lexicon",
-    "localhost",
-    "login",
-    "logout",
-    "mail",
-    "mailer-daemon",
-    "me",
-    "mod",
-    "moderation",
-    "moderator",
-    "moderators",
-    "news",
-    "no-reply",
-    "noreply",
-    "ns1",
-    "ns2",
-    "nsid",
-    "null",
-    "oauth",
-    "operator",
-    "ozone",
-    "password",
-    "payment",
-    "payments",
-    "pds",
-    "plc",
-    "policy",
-    "pop",
-    "pop3",
-    "postmaster",
-    "privacy",
-    "recovery",
-    "register",
-    "registrar",
-    "relay",
-    "repo",
-    "root",
-    "safety",
-    "security",
-    "server",
-    "settings",
-    "signin",
-    "signup",
-    "smtp",
-    "ssl",
-    "staff",
-    "static",
-    "status",
-    "support",
-    "sync",
-    "sysadmin",
-    "system",
-    "team",
-    "terms",
-    "test",
-    "tid",
-    "tls",
-    "token",
-    "trust",
-    "undefined",
-    "unknown",
-    "update",
-    "uucp",
-    "verify",
-    "webmail",
-    "webmaster",
-    "wpad",
-    "www",
-    "xrpc",
-];
+/// Labels that no account gets under a service domain, unless the administrator says so: names that mail, the web and the
+/// protocol use for the operator, and that would let somebody pass for them. The list is the one that npm's
+/// `@atproto/pds` publishes, with a few of our own; `assets/reserved/update.mjs` writes it.
+static RESERVED: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| include_str!("../../assets/reserved/handles.txt").lines().collect());
+
+/// Whether names that are reserved may be had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reserved {
+    /// They may not.
+    #[default]
+    Refused,
+    /// The administrator says so.
+    Allowed,
+}
 
 impl Policy {
     /// The service domain that a handle is under, without the leading dot: the longest, if several fit.
@@ -197,11 +102,15 @@ pub fn parse_handle(text: &str) -> Result<Handle, HandleError> {
     Ok(handle)
 }
 
-/// The rules for handles under a service domain; one elsewhere is [`HandleError::UnsupportedDomain`].
+/// The rules for handles under a service domain; one elsewhere is [`HandleError::UnsupportedDomain`]. The service domains
+/// themselves and the server's own name are the administrator's to give.
 ///
 /// # Errors
 /// The rule that is broken.
-pub fn check_service_handle(policy: &Policy, handle: &Handle) -> Result<(), HandleError> {
+pub fn check_service_handle(policy: &Policy, handle: &Handle, reserved: Reserved) -> Result<(), HandleError> {
+    if policy.handle_domains.iter().any(|domain| domain == handle.as_str()) || handle.as_str() == policy.hostname {
+        return if reserved == Reserved::Allowed { Ok(()) } else { Err(HandleError::Reserved) };
+    }
     let domain = policy.service_domain_of(handle).ok_or(HandleError::UnsupportedDomain)?;
     let label = handle.as_str().strip_suffix(domain).and_then(|rest| rest.strip_suffix('.')).unwrap_or_default();
     let invalid = |why: &str| Err(HandleError::Invalid(why.to_owned()));
@@ -214,10 +123,65 @@ pub fn check_service_handle(policy: &Policy, handle: &Handle) -> Result<(), Hand
     if label.len() > limits::HANDLE_LABEL_MAX_CHARS {
         return invalid("Handle too long");
     }
-    if RESERVED.binary_search(&label).is_ok() || handle.as_str() == policy.hostname {
+    if reserved == Reserved::Refused && RESERVED.contains(label) {
         return Err(HandleError::Reserved);
     }
     Ok(())
+}
+
+/// Refuses what the administrator reserved besides the list.
+///
+/// # Errors
+/// [`HandleError::Reserved`], or that the database failed.
+pub async fn check_own_reservations(server: &Server, handle: &Handle, reserved: Reserved) -> Result<(), HandleError> {
+    if reserved == Reserved::Allowed {
+        return Ok(());
+    }
+    if server.store.handle_is_reserved(handle.as_str()).await? { Err(HandleError::Reserved) } else { Ok(()) }
+}
+
+/// Reserves a handle; the accounts that have it keep it.
+///
+/// # Errors
+/// [`HandleError`].
+pub async fn reserve(server: &Server, text: &str) -> Result<(), HandleError> {
+    let handle = parse_handle(text)?;
+    Ok(server.store.reserve_handle(handle.as_str(), server.now()).await?)
+}
+
+/// Whether a new account could have this handle.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_available(server: &Server, handle: &Handle) -> Result<bool, StoreError> {
+    Ok(!handle.has_disallowed_tld()
+        && check_service_handle(&server.policy, handle, Reserved::Refused).is_ok()
+        && !server.store.handle_is_reserved(handle.as_str()).await?
+        && !server.store.handle_is_held(handle).await?)
+}
+
+/// A few handles like this one that a new account could have: with a number behind the label.
+///
+/// # Errors
+/// When the database fails.
+pub async fn suggestions(server: &Server, handle: &Handle) -> Result<Vec<Handle>, StoreError> {
+    let mut found = Vec::new();
+    let Some(domain) =
+        server.policy.service_domain_of(handle).or_else(|| server.policy.handle_domains.first().map(String::as_str))
+    else {
+        return Ok(found);
+    };
+    let label = handle.as_str().split('.').next().unwrap_or_default();
+    for number in 1..=community::HANDLE_SUGGESTION_TRIES {
+        let Ok(candidate) = format!("{label}{number}.{domain}").parse::<Handle>() else { break };
+        if is_available(server, &candidate).await? {
+            found.push(candidate);
+        }
+        if found.len() == community::HANDLE_SUGGESTIONS {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// Whether an existing account may have this handle: under a service domain by its rules, elsewhere when the domain
@@ -225,8 +189,14 @@ pub fn check_service_handle(policy: &Policy, handle: &Handle) -> Result<(), Hand
 ///
 /// # Errors
 /// The rule that is broken, or why the domain could not be asked.
-pub async fn check_handle_of(server: &Server, did: &Did, handle: &Handle) -> Result<(), HandleError> {
-    match check_service_handle(&server.policy, handle) {
+pub async fn check_handle_of(
+    server: &Server,
+    did: &Did,
+    handle: &Handle,
+    reserved: Reserved,
+) -> Result<(), HandleError> {
+    check_own_reservations(server, handle, reserved).await?;
+    match check_service_handle(&server.policy, handle, reserved) {
         Err(HandleError::UnsupportedDomain) => {}
         decided => return decided,
     }
@@ -246,14 +216,17 @@ mod tests {
     use crate::service::testing::policy;
 
     fn checked(handle: &str) -> Result<(), HandleError> {
-        check_service_handle(&policy(), &handle.parse().unwrap())
+        check_service_handle(&policy(), &handle.parse().unwrap(), Reserved::Refused)
     }
 
     #[test]
-    fn the_reserved_labels_are_sorted_so_that_they_are_found() {
-        assert!(RESERVED.is_sorted());
-        assert_eq!(checked("admin.test"), Err(HandleError::Reserved));
-        assert_eq!(checked("www.test"), Err(HandleError::Reserved));
+    fn a_reserved_label_is_only_the_administrators_to_give() {
+        assert!(RESERVED.len() > 1_000);
+        for label in ["admin", "www", "bluesky", "lexicon", "wpad", "mailer-daemon"] {
+            let handle = format!("{label}.test");
+            assert_eq!(checked(&handle), Err(HandleError::Reserved));
+            assert_eq!(check_service_handle(&policy(), &handle.parse().unwrap(), Reserved::Allowed), Ok(()));
+        }
     }
 
     #[test]
@@ -272,7 +245,7 @@ mod tests {
         policy.handle_domains = vec!["test".to_owned(), "users.test".to_owned()];
         let handle: Handle = "alice.users.test".parse().unwrap();
         assert_eq!(policy.service_domain_of(&handle), Some("users.test"));
-        assert_eq!(check_service_handle(&policy, &handle), Ok(()));
+        assert_eq!(check_service_handle(&policy, &handle, Reserved::Refused), Ok(()));
     }
 
     #[test]
@@ -282,10 +255,15 @@ mod tests {
     }
 
     #[test]
-    fn the_servers_own_name_is_no_handle() {
+    fn the_servers_own_names_are_only_the_administrators_to_give() {
         let mut policy = policy();
         policy.hostname = "house.test".to_owned();
-        assert_eq!(check_service_handle(&policy, &"house.test".parse().unwrap()), Err(HandleError::Reserved));
+        policy.handle_domains.push("apex.test".to_owned());
+        for own in ["house.test", "apex.test"] {
+            let own = own.parse().unwrap();
+            assert_eq!(check_service_handle(&policy, &own, Reserved::Refused), Err(HandleError::Reserved));
+            assert_eq!(check_service_handle(&policy, &own, Reserved::Allowed), Ok(()));
+        }
     }
 
     #[test]

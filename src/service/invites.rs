@@ -33,6 +33,11 @@ pub enum InviteError {
     Store(#[from] StoreError),
 }
 
+/// A fresh code.
+pub(super) fn new_code(server: &Server) -> String {
+    token::invite_code(&server.policy.hostname, server.entropy.as_ref())
+}
+
 /// Makes `count` codes for each of `accounts`, each good for `uses` accounts.
 ///
 /// # Errors
@@ -49,10 +54,9 @@ pub async fn create_invites(
     if count.saturating_mul(accounts.len()) > limits::INVITE_CODES_PER_REQUEST {
         return Err(InviteError::TooMany);
     }
-    let new_code = || token::invite_code(&server.policy.hostname, server.entropy.as_ref());
     let made: Vec<AccountCodes> = accounts
         .into_iter()
-        .map(|account| AccountCodes { account, codes: (0..count).map(|_| new_code()).collect() })
+        .map(|account| AccountCodes { account, codes: (0..count).map(|_| new_code(server)).collect() })
         .collect();
     let now = server.now();
     let rows = made.iter().flat_map(|of| of.codes.iter().map(|code| (of.account.clone(), code.clone())));

@@ -79,6 +79,8 @@ pub struct Policy {
     pub handle_domains: Vec<String>,
     /// Whether sign-up needs an invite code.
     pub invite_required: bool,
+    /// What else holds for sign-ups.
+    pub sign_up: SignUpRules,
     /// A second recovery key that every new account's rotation keys get, as did:key.
     pub recovery_did_key: Option<String>,
     /// Largest blob, in bytes.
@@ -103,6 +105,19 @@ pub struct Policy {
     pub plc_limits: bool,
     /// Argon2's cost for new hashes.
     pub password_cost: crate::crypto::password::Cost,
+}
+
+/// What holds for sign-ups besides whether they need an invite.
+#[derive(Clone, Debug, Default)]
+pub struct SignUpRules {
+    /// Whether only the administrator makes accounts.
+    pub is_closed: bool,
+    /// How long an account must be here for each invite code of its own; none: it gets none.
+    pub invite_interval: Option<Duration>,
+    /// Time before this earns no codes.
+    pub invite_epoch: Timestamp,
+    /// Sign-ups from one network address a day; none: as many as there come.
+    pub per_address: Option<u32>,
 }
 
 /// Where people find terms and help.

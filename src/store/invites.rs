@@ -95,7 +95,7 @@ impl Store {
     }
 }
 
-fn used_by(conn: &Connection, code: &str) -> Result<Vec<(Did, Timestamp)>, StoreError> {
+pub(super) fn used_by(conn: &Connection, code: &str) -> Result<Vec<(Did, Timestamp)>, StoreError> {
     sql::all(
         conn,
         "SELECT did, used_at FROM invite_uses WHERE code = ?1 ORDER BY used_at, did LIMIT ?2",

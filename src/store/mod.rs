@@ -20,6 +20,7 @@ mod deletion;
 mod error;
 mod events;
 mod export;
+mod invite_rules;
 mod invites;
 mod journal;
 mod node_cache;
@@ -48,6 +49,7 @@ pub use deletion::{Deletion, Purge};
 pub use error::{OpenError, StoreError};
 pub use events::StoredEvent;
 pub use export::Export;
+pub use invite_rules::{InviteOrder, InvitePlace, InviteRights};
 pub use invites::{InviteCode, NewInvite};
 pub use journal::{
     DelegationChange, JournalEffect, JournalId, JournalKind, JournalRow, JournalState, NewJournalRow, OpenJournal,

@@ -37,6 +37,7 @@ impl From<HandleError> for XrpcError {
             HandleError::UnsupportedDomain => Self::bad("UnsupportedDomain", message),
             HandleError::Reserved | HandleError::Taken(_) => Self::bad("HandleNotAvailable", message),
             HandleError::DoesNotPointHere { .. } | HandleError::NotResolved(_) => Self::invalid(message),
+            HandleError::Store(cause) => cause.into(),
         }
     }
 }
@@ -47,10 +48,14 @@ impl From<SignUpError> for XrpcError {
         match error {
             SignUpError::MovingIn
             | SignUpError::PlcOp
+            | SignUpError::Closed
             | SignUpError::EmailTaken(_)
             | SignUpError::Operation(_)
             | SignUpError::Email(EmailError::Missing) => Self::invalid(message),
             SignUpError::Email(EmailError::Unsupported) => Self::bad("InvalidEmail", message),
+            SignUpError::TooManyFromThere => {
+                Self::with_status(StatusCode::TOO_MANY_REQUESTS, "RateLimitExceeded", message)
+            }
             SignUpError::Password(_) => Self::bad("InvalidPassword", message),
             SignUpError::NoInvite | SignUpError::InviteUnavailable => Self::bad("InvalidInviteCode", message),
             SignUpError::Handle(cause) => cause.into(),

@@ -6,6 +6,7 @@ use super::XrpcError;
 use crate::{
     service::{
         deletion::DeleteError,
+        invite_codes::DisableInvitesError,
         states::{ActivateError, DeactivateError, ModerationError, NotHere},
     },
     store::AccountState,
@@ -75,6 +76,16 @@ impl From<ModerationError> for XrpcError {
             ModerationError::NotFound => Self::bad("NotFound", message),
             ModerationError::TakenDown => Self::invalid(message),
             ModerationError::Store(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<DisableInvitesError> for XrpcError {
+    fn from(error: DisableInvitesError) -> Self {
+        let message = error.to_string();
+        match error {
+            DisableInvitesError::Admin | DisableInvitesError::TooMany => Self::invalid(message),
+            DisableInvitesError::Store(cause) => cause.into(),
         }
     }
 }

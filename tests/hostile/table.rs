@@ -44,6 +44,7 @@ pub(super) fn good(nsid: &str, did: &str) -> (Who, Takes) {
         "server" => server(name, did),
         "sync" => sync(name, did),
         "dev" => housekey_admin(name).or_else(|| delegation(name, did)),
+        "temp" => temp(name),
         _ => None,
     };
     known.unwrap_or_else(|| panic!("{nsid} is new: what is a good call of it?"))
@@ -52,10 +53,15 @@ pub(super) fn good(nsid: &str, did: &str) -> (Who, Takes) {
 fn admin(name: &str, did: &str) -> Option<(Who, Takes)> {
     Some(match name {
         "deleteAccount" => (Admin, Body(json!({ "did": NOBODY }), &["did"])),
+        "disableAccountInvites" | "enableAccountInvites" => {
+            (Admin, Body(json!({ "account": NOBODY, "note": "x" }), &["account"]))
+        }
+        "disableInviteCodes" => (Admin, Body(json!({ "codes": [], "accounts": [] }), &[])),
         "getAccountInfo" => (Admin, Params(json!({ "did": did }), &[])),
         "getAccountInfos" => (Admin, Params(json!({ "dids": did }), &[])),
         "getSubjectStatus" => (Admin, Params(json!({ "did": did }), &["uri", "blob"])),
-        "searchAccounts" => (Admin, Params(json!({}), &["limit", "cursor"])),
+        "getInviteCodes" | "searchAccounts" => (Admin, Params(json!({}), &["limit", "cursor"])),
+        "updateAccountHandle" => (Admin, Body(json!({ "did": NOBODY, "handle": "a b" }), &["did", "handle"])),
         "updateSubjectStatus" => {
             let subject = json!({ "$type": "com.atproto.admin.defs#repoRef", "did": NOBODY });
             (Admin, Body(json!({ "subject": subject, "takedown": { "applied": true } }), &["subject"]))
@@ -132,7 +138,7 @@ fn repo(name: &str, did: &str) -> Option<(Who, Takes)> {
 fn server(name: &str, did: &str) -> Option<(Who, Takes)> {
     Some(match name {
         "activateAccount" => (Session, Nothing),
-        "checkAccountStatus" | "getSession" => (Session, Params(json!({}), &[])),
+        "checkAccountStatus" | "getAccountInviteCodes" | "getSession" => (Session, Params(json!({}), &[])),
         "createAccount" => {
             let input = json!({ "handle": "mallory.test", "email": "m@example.com", "password": "correct horse",
                 "inviteCode": "x", "did": did, "recoveryKey": "x" });
@@ -176,6 +182,16 @@ fn sync(name: &str, did: &str) -> Option<(Who, Takes)> {
             (Anyone, Params(json!({ "collection": "com.example.hostile" }), &["limit", "cursor"]))
         }
         "subscribeRepos" => (Anyone, Socket),
+        _ => return None,
+    })
+}
+
+fn temp(name: &str) -> Option<(Who, Takes)> {
+    Some(match name {
+        "addReservedHandle" => (Admin, Body(json!({ "handle": "reserved.test" }), &["handle"])),
+        "checkHandleAvailability" => (Anyone, Params(json!({ "handle": "alice.test" }), &[])),
+        "dereferenceScope" => (Anyone, Params(json!({ "scope": "ref:x" }), &[])),
+        "revokeAccountCredentials" => (Admin, Body(json!({ "account": NOBODY }), &["account"])),
         _ => return None,
     })
 }

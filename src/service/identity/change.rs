@@ -9,7 +9,7 @@ use crate::{
     plc::{self, ConstraintError, Entry, UnsignedOperation, log::standing},
     service::{
         Server,
-        handles::{HandleError, check_handle_of, parse_handle},
+        handles::{HandleError, Reserved, check_handle_of, parse_handle},
         journal::{self, JournalError},
     },
     store::{Account, CreateConflict, JournalKind, StoreError},
@@ -107,10 +107,23 @@ pub(super) async fn next_operation(server: &Server, did: &Did) -> Result<Unsigne
 /// # Errors
 /// [`UpdateHandleError`].
 pub async fn update_handle(server: &Arc<Server>, account: &Account, text: &str) -> Result<(), UpdateHandleError> {
+    update_handle_as(server, account, text, Reserved::Refused).await
+}
+
+/// The same in the administrator's name, who may give reserved handles away.
+///
+/// # Errors
+/// [`UpdateHandleError`].
+pub async fn update_handle_as(
+    server: &Arc<Server>,
+    account: &Account,
+    text: &str,
+    reserved: Reserved,
+) -> Result<(), UpdateHandleError> {
     let handle = parse_handle(text)?;
     let is_own = handle == account.handle;
     if !is_own {
-        check_handle_of(server, &account.did, &handle).await?;
+        check_handle_of(server, &account.did, &handle, reserved).await?;
         if server.store.handle_is_held(&handle).await? {
             return Err(HandleError::Taken(handle).into());
         }

@@ -6,7 +6,7 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-pub use change::{StateError, UpdateHandleError, update_endpoint, update_handle};
+pub use change::{StateError, UpdateHandleError, update_endpoint, update_handle, update_handle_as};
 pub use plc_operations::{
     PlcOperationError, Recommended, SignRequest, recommended_credentials, request_plc_operation_signature,
     sign_plc_operation, submit_plc_operation,

@@ -21,7 +21,8 @@ pub(crate) use directory::{Fault, TestDirectory};
 pub(crate) use mailbox::{Mailbox, Names};
 
 use super::{
-    AccountLocks, JournalTurns, Links, PasswordPool, Policy, Replays, Server, Services, SigningKeys, TidSource,
+    AccountLocks, JournalTurns, Links, PasswordPool, Policy, Replays, Server, Services, SignUpRules, SigningKeys,
+    TidSource,
     accounts::{SignUp, SignedUp, create_account},
     delegation::RenderedBodies,
 };
@@ -51,6 +52,7 @@ pub(crate) fn policy() -> Policy {
         service_did: "did:web:pds.example.com".parse().unwrap(),
         handle_domains: vec!["test".to_owned()],
         invite_required: false,
+        sign_up: SignUpRules::default(),
         recovery_did_key: None,
         blob_bytes: 5_000_000,
         import_bytes: 100_000_000,

@@ -18,11 +18,15 @@ use crate::{
     xrpc::{RequestHead, XrpcError, table::note_caller},
 };
 use http::StatusCode;
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
-/// Nothing, or a service-auth token for createAccount with an existing DID.
+/// Nothing, or a service-auth token for createAccount with an existing DID, or the administrator's password.
 #[derive(Debug)]
 pub struct OptionalServiceAuth {
+    /// Whether the administrator asks.
+    pub is_admin: bool,
+    /// Where the request came from.
+    pub client_ip: IpAddr,
     /// The issuer, if there was a token and it verified.
     pub issuer: Option<Did>,
     spending: Option<Spending>,
@@ -31,9 +35,10 @@ pub struct OptionalServiceAuth {
 impl Authenticate for OptionalServiceAuth {
     async fn authenticate(server: &Arc<Server>, head: &RequestHead) -> Result<Self, XrpcError> {
         match credentials::read(&head.headers)? {
-            None => Ok(Self { issuer: None, spending: None }),
+            None => Ok(Self { is_admin: false, client_ip: head.client_ip, issuer: None, spending: None }),
             Some(Credentials::Basic(_)) => {
-                Err(XrpcError::unauthorized("AuthenticationRequired", "Invalid authorization header"))
+                Admin::authenticate(server, head).await?;
+                Ok(Self { is_admin: true, client_ip: head.client_ip, issuer: None, spending: None })
             }
             Some(Credentials::Bearer(token)) => {
                 let (token, issuer) = open(&server.policy.service_did, &head.nsid, token, server.now())?;
@@ -41,7 +46,7 @@ impl Authenticate for OptionalServiceAuth {
                 verify_by_document(server, &token, &issuer, ACCOUNT_KEY).await?;
                 let spending = Some(first_use(server, &token)?);
                 note_caller(&issuer);
-                Ok(Self { issuer: Some(issuer), spending })
+                Ok(Self { is_admin: false, client_ip: head.client_ip, issuer: Some(issuer), spending })
             }
         }
     }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::AccountView;
+use super::{AccountView, account_of};
 use crate::{
     service::Server,
     syntax::Did,
-    xrpc::{Json, Query, XrpcError, auth::Admin},
+    xrpc::{Json, Query, XrpcError, auth::AdminOrModerator},
 };
 
 /// One account.
@@ -22,13 +22,12 @@ pub struct Params {
 
 impl Query for GetAccountInfo {
     const NSID: &'static str = "com.atproto.admin.getAccountInfo";
-    type Auth = Admin;
+    type Auth = AdminOrModerator;
     type Params = Params;
     type Output = Json<AccountView>;
 
-    async fn call(server: &Arc<Server>, _: Admin, params: Params) -> Result<Json<AccountView>, XrpcError> {
-        let account = server.store.account_by_did(&params.did).await?;
-        let account = account.ok_or_else(|| XrpcError::bad("NotFound", "Account not found"))?;
-        Ok(Json(account.into()))
+    async fn call(server: &Arc<Server>, _: AdminOrModerator, params: Params) -> Result<Json<AccountView>, XrpcError> {
+        let account = account_of(server, &params.did).await?;
+        Ok(Json(AccountView::with_invites(server, account).await?))
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     limits::accounts::ACCOUNT_INFOS_PER_REQUEST,
     service::Server,
     syntax::Did,
-    xrpc::{Json, Query, XrpcError, auth::Admin},
+    xrpc::{Json, Query, XrpcError, auth::AdminOrModerator},
 };
 
 /// Several accounts; those that are not here are left out.
@@ -30,11 +30,11 @@ pub struct Output {
 
 impl Query for GetAccountInfos {
     const NSID: &'static str = "com.atproto.admin.getAccountInfos";
-    type Auth = Admin;
+    type Auth = AdminOrModerator;
     type Params = Params;
     type Output = Json<Output>;
 
-    async fn call(server: &Arc<Server>, _: Admin, params: Params) -> Result<Json<Output>, XrpcError> {
+    async fn call(server: &Arc<Server>, _: AdminOrModerator, params: Params) -> Result<Json<Output>, XrpcError> {
         if params.dids.is_empty() {
             return Err(XrpcError::invalid("Params must have the property \"dids\""));
         }
@@ -43,7 +43,9 @@ impl Query for GetAccountInfos {
         }
         let mut infos = Vec::with_capacity(params.dids.len());
         for did in &params.dids {
-            infos.extend(server.store.account_by_did(did).await?.map(AccountView::from));
+            if let Some(account) = server.store.account_by_did(did).await? {
+                infos.push(AccountView::with_invites(server, account).await?);
+            }
         }
         Ok(Json(Output { infos }))
     }

@@ -13,7 +13,7 @@ use crate::{
     },
     store::{AccountState, OwnState},
     syntax::{AtUri, Did},
-    xrpc::{Json, Query, XrpcError, auth::Admin},
+    xrpc::{Json, Query, XrpcError, auth::AdminOrModerator},
 };
 
 /// How an account, a record or a blob stands.
@@ -40,11 +40,11 @@ pub struct Output {
 
 impl Query for GetSubjectStatus {
     const NSID: &'static str = "com.atproto.admin.getSubjectStatus";
-    type Auth = Admin;
+    type Auth = AdminOrModerator;
     type Params = Params;
     type Output = Json<Output>;
 
-    async fn call(server: &Arc<Server>, _: Admin, params: Params) -> Result<Json<Output>, XrpcError> {
+    async fn call(server: &Arc<Server>, _: AdminOrModerator, params: Params) -> Result<Json<Output>, XrpcError> {
         let target = target(&params)?;
         let status = subject_status(server, &target).await?;
         let plain = |applied| StatusAttr { applied, reference: None };

@@ -2,20 +2,31 @@
 
 mod account_view;
 mod delete_account;
+mod disable_account_invites;
+mod disable_invite_codes;
+mod enable_account_invites;
 mod get_account_info;
 mod get_account_infos;
+mod get_invite_codes;
 mod get_subject_status;
 mod search_accounts;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod update_account_handle;
 mod update_subject_status;
 
 pub use account_view::AccountView;
+use account_view::account_of;
 pub use delete_account::DeleteAccount;
+pub use disable_account_invites::DisableAccountInvites;
+pub use disable_invite_codes::DisableInviteCodes;
+pub use enable_account_invites::EnableAccountInvites;
 pub use get_account_info::GetAccountInfo;
 pub use get_account_infos::GetAccountInfos;
+pub use get_invite_codes::GetInviteCodes;
 pub use get_subject_status::GetSubjectStatus;
 pub use search_accounts::SearchAccounts;
 pub use subject::{StatusAttr, SubjectRef};
+pub use update_account_handle::UpdateAccountHandle;
 pub use update_subject_status::UpdateSubjectStatus;

@@ -41,8 +41,14 @@ impl Query for SearchAccounts {
     async fn call(server: &Arc<Server>, _: Admin, params: Params) -> Result<Json<Output>, XrpcError> {
         let limit = page_length(params.limit, ACCOUNTS_PER_PAGE_DEFAULT, ACCOUNTS_PER_PAGE)?;
         let after = AccountId(cursor(params.cursor.as_deref())?.unwrap_or(0));
-        let found = server.store.list_accounts(params.email.as_deref(), after, limit).await?;
+        // Addresses and handles are kept in lower case.
+        let search = params.email.map(|email| email.to_lowercase());
+        let found = server.store.list_accounts(search.as_deref(), after, limit).await?;
         let cursor = found.last().filter(|_| found.len() == limit).map(|last| last.id.0.to_string());
-        Ok(Json(Output { cursor, accounts: found.into_iter().map(AccountView::from).collect() }))
+        let mut accounts = Vec::with_capacity(found.len());
+        for account in found {
+            accounts.push(AccountView::of(server, account).await?);
+        }
+        Ok(Json(Output { cursor, accounts }))
     }
 }

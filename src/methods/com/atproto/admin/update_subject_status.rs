@@ -11,7 +11,7 @@ use crate::{
         states::{Subject, activate, deactivate, set_suspension, set_takedown},
     },
     store::Account,
-    xrpc::{Json, Procedure, XrpcError, auth::Admin},
+    xrpc::{Json, Procedure, XrpcError, auth::AdminOrModerator},
 };
 
 /// Takes an account, a record or a blob down, deactivates or suspends an account, or lifts it.
@@ -40,11 +40,15 @@ pub struct Output {
 
 impl Procedure for UpdateSubjectStatus {
     const NSID: &'static str = "com.atproto.admin.updateSubjectStatus";
-    type Auth = Admin;
+    type Auth = AdminOrModerator;
     type Input = Json<Input>;
     type Output = Json<Output>;
 
-    async fn call(server: &Arc<Server>, _: Admin, Json(input): Json<Input>) -> Result<Json<Output>, XrpcError> {
+    async fn call(
+        server: &Arc<Server>,
+        _: AdminOrModerator,
+        Json(input): Json<Input>,
+    ) -> Result<Json<Output>, XrpcError> {
         let Input { subject, takedown, deactivated, suspended } = input;
         let target = subject.subject()?;
         if deactivated.is_some() || suspended.is_some() {

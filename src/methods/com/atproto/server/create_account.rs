@@ -8,6 +8,8 @@ use crate::{
     service::{
         Server,
         accounts::{SignUp, create_account},
+        handles::Reserved,
+        sign_ups::SignUpBy,
     },
     syntax::{Did, Handle},
     xrpc::{Json, Procedure, XrpcError, auth::OptionalServiceAuth},
@@ -28,6 +30,8 @@ pub struct Input {
     invite_code: Option<String>,
     recovery_key: Option<String>,
     plc_op: Option<serde_json::Value>,
+    // Not in the lexicon: the administrator's to say.
+    allow_reserved: Option<bool>,
 }
 
 /// The answer.
@@ -49,7 +53,7 @@ impl Procedure for CreateAccount {
 
     async fn call(
         server: &Arc<Server>,
-        _: OptionalServiceAuth,
+        auth: OptionalServiceAuth,
         Json(input): Json<Input>,
     ) -> Result<Json<Output>, XrpcError> {
         let sign_up = SignUp {
@@ -60,6 +64,7 @@ impl Procedure for CreateAccount {
             recovery_key: input.recovery_key,
             did: input.did,
             has_plc_op: input.plc_op.is_some(),
+            by: by(&auth, input.allow_reserved)?,
         };
         let made = create_account(server, sign_up).await?;
         Ok(Json(Output {
@@ -69,5 +74,16 @@ impl Procedure for CreateAccount {
             did: made.account.did,
             did_doc: made.document,
         }))
+    }
+}
+
+fn by(auth: &OptionalServiceAuth, allow_reserved: Option<bool>) -> Result<SignUpBy, XrpcError> {
+    match (auth.is_admin, allow_reserved) {
+        (true, Some(true)) => Ok(SignUpBy::Admin { reserved: Reserved::Allowed }),
+        (true, _) => Ok(SignUpBy::Admin { reserved: Reserved::Refused }),
+        (false, Some(true)) => {
+            Err(XrpcError::unauthorized("AuthenticationRequired", "allowReserved is the administrator's to say"))
+        }
+        (false, _) => Ok(SignUpBy::Anyone { from: Some(auth.client_ip) }),
     }
 }

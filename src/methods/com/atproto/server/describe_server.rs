@@ -53,7 +53,7 @@ impl Query for DescribeServer {
             did: policy.service_did.clone(),
             // With the leading dot: clients put a label in front of it.
             available_user_domains: policy.handle_domains.iter().map(|domain| format!(".{domain}")).collect(),
-            invite_code_required: policy.invite_required,
+            invite_code_required: policy.invite_required || policy.sign_up.is_closed,
             blob_upload_limit: policy.blob_bytes,
             links: Links { privacy_policy: links.privacy, terms_of_service: links.terms },
             contact: Contact { email: links.contact_email },
