@@ -40,6 +40,8 @@ pub mod client;
 pub mod app;
 pub mod telemetry;
 
+pub mod adopt;
+
 pub mod cli;
 
 #[cfg(test)]

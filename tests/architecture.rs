@@ -24,6 +24,7 @@ const LAYERS: &[&[&str]] = &[
     &["http", "config"],
     &["client"],
     &["app", "telemetry"],
+    &["adopt"],
     &["cli"],
 ];
 
@@ -40,6 +41,7 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
     (&["sync"], &["hyper::", "rusqlite::", "tungstenite", "TcpStream"]),
     (&["xrpc"], &["hyper::", "rusqlite::"]),
     (&["methods"], &["hyper::", "rusqlite::", "crate::config", "SELECT ", "INSERT INTO"]),
+    (&["adopt"], &["hyper::", "println!", "SystemClock", "OsEntropy"]),
     (&["client"], &["hyper::", "rusqlite::", "println!", "SystemClock", "OsEntropy"]),
     (&["web"], &["hyper::", "rusqlite::", "crate::methods"]),
 ];

@@ -27,9 +27,21 @@ fn help_has_examples_and_every_command_has_help() {
     let output = housekey(&["--help"]);
     assert!(output.status.success());
     assert!(stdout(&output).contains("housekey exec -- npm test"), "{}", stdout(&output));
-    for command in
-        ["serve", "dev", "exec", "account", "key", "delegate", "verify", "watch", "config", "health", "completions"]
-    {
+    for command in [
+        "serve",
+        "dev",
+        "exec",
+        "adopt",
+        "account",
+        "crawl",
+        "key",
+        "delegate",
+        "verify",
+        "watch",
+        "config",
+        "health",
+        "completions",
+    ] {
         let output = housekey(&[command, "--help"]);
         assert!(output.status.success(), "{command}");
         assert!(stdout(&output).contains("Usage:"), "{command}");

@@ -127,6 +127,14 @@ impl Instance {
     }
 }
 
+/// The server over its data without a listener and without background work: for whoever fills the data.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn open_server(config: &Config, world: World) -> Result<Server, StartError> {
+    server(config, world, &Tasks::new()).await
+}
+
 async fn server(config: &Config, world: World, tasks: &Tasks) -> Result<Server, StartError> {
     let data_dir = &config.server.data_dir;
     std::fs::create_dir_all(data_dir).map_err(|cause| StartError::DataDir(data_dir.display().to_string(), cause))?;

@@ -9,4 +9,4 @@ mod secrets;
 
 pub use child::{EndedBy, run_child};
 pub use dev::{DevError, DevServer, DevSettings, SeededAccount};
-pub use instance::{Instance, StartError, World};
+pub use instance::{Instance, StartError, World, open_server};

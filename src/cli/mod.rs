@@ -4,6 +4,7 @@
 
 mod account;
 mod account_change;
+mod adopt;
 mod api;
 mod ask;
 mod check;
@@ -61,6 +62,8 @@ enum Command {
     Dev(dev::Dev),
     /// Run a command against a development server of its own
     Exec(exec::Exec),
+    /// Take over the data of a reference PDS
+    Adopt(adopt::Adopt),
     /// Create, list, show, change, take down and delete the accounts of a running server
     Account(account::Account),
     /// Make, list and disable the invite codes of a running server
@@ -131,6 +134,7 @@ pub fn main() -> ExitCode {
             Command::Serve(command) => command.run().await,
             Command::Dev(command) => command.run().await,
             Command::Exec(command) => command.run().await,
+            Command::Adopt(command) => command.run().await,
             Command::Account(command) => command.run().await,
             Command::Invite(command) => command.run().await,
             Command::Key(command) => command.run(),

@@ -400,7 +400,8 @@ fn account_columns(row: &Row<'_>) -> Result<Account, StoreError> {
     })
 }
 
-fn insert_account(conn: &Connection, account: &NewAccount) -> Result<AccountId, CreateConflict> {
+/// Inserts an account as [`AccountState::Pending`] unless something of it is in use.
+pub(super) fn insert_account(conn: &Connection, account: &NewAccount) -> Result<AccountId, CreateConflict> {
     if sql::exists(conn, "SELECT 1 FROM accounts WHERE did = ?1", [account.did.as_str()])? {
         return Err(CreateConflict::DidTaken);
     }

@@ -138,6 +138,16 @@ impl BlobFiles {
         blocking(move || files.keep(&staged)).await
     }
 
+    /// Makes a file that lies elsewhere this blob's too, as a hard link; false where the file systems or the system's
+    /// rules do not allow that. Who calls it has seen that the content is what the CID says.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the file is not there, or the link cannot be made durable.
+    pub async fn link(&self, source: &Path, cid: &Cid) -> Result<bool, StoreError> {
+        let (files, source, cid) = (Arc::clone(&self.inner), source.to_owned(), *cid);
+        blocking(move || files.link(&source, &cid)).await
+    }
+
     /// Opens a blob for reading.
     ///
     /// # Errors
@@ -223,6 +233,27 @@ impl Files {
         }
         fs::rename(&staged.temp.0, &path)?;
         self.sync_directory(directory)
+    }
+
+    fn link(&self, source: &Path, cid: &Cid) -> io::Result<bool> {
+        let path = self.path(cid);
+        let directory = path.parent().unwrap_or(&self.root);
+        self.keeping().young.insert(*cid);
+        if !directory.is_dir() {
+            fs::create_dir_all(directory)?;
+            self.sync_directory(&self.root)?;
+        }
+        match fs::hard_link(source, &path) {
+            Ok(()) => {}
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(cause) => {
+                use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+                let impossible = [CrossesDevices, PermissionDenied, TooManyLinks, Unsupported].contains(&cause.kind());
+                return if impossible { Ok(false) } else { Err(cause) };
+            }
+        }
+        self.sync_directory(directory)?;
+        Ok(true)
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {

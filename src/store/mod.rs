@@ -35,6 +35,7 @@ mod shared;
 mod sql;
 mod states;
 mod takedowns;
+mod takeover;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -66,6 +66,11 @@ impl Work<'_> {
         Ok(self.effects.next_seq - 1)
     }
 
+    /// The next event gets `seq`, unless that would be going back.
+    pub(super) fn skip_to(&mut self, seq: i64) {
+        self.effects.next_seq = self.effects.next_seq.max(seq);
+    }
+
     /// Notes where a repository stands after the commit.
     pub(super) fn set_head(&mut self, account: AccountId, head: Option<Head>) {
         self.effects.heads.push((account, head));

@@ -14,6 +14,7 @@ import { createInterface } from 'node:readline'
  * `envFile` beside the data with all settings, as a self-hoster's pds.env, `adminPassword`, and
  *
  * - `stop()`: ends it; the directory stays
+ * - `kill()`: the same without a chance to tidy up
  * - `start()`: starts it again on the same port
  * - `remove()`: ends it and removes the directory
  * - `admin(nsid, input)`: a procedure as the administrator
@@ -61,10 +62,11 @@ export async function startReferencePds({ plc, env = {}, port } = {}) {
     const failed = child.ended.then((code) => Promise.reject(new Error(`the reference PDS ended with ${code} before it was ready`)))
     await Promise.race([ready, failed])
   }
-  const stop = async () => {
-    child.kill('SIGTERM')
+  const end = async (signal) => {
+    child.kill(signal)
     await child.ended
   }
+  const stop = () => end('SIGTERM')
   await start()
   return {
     url,
@@ -77,6 +79,7 @@ export async function startReferencePds({ plc, env = {}, port } = {}) {
     settings,
     start,
     stop,
+    kill: () => end('SIGKILL'),
     remove: async () => {
       await stop()
       await rm(root, { recursive: true })

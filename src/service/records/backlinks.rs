@@ -7,7 +7,7 @@ use crate::{
 
 /// The links by which a duplicate of this record is found: follows and blocks of an account, likes and reposts of a
 /// record. Others have none, and neither have those whose subject is not what it should be.
-pub(in crate::service) fn backlinks(collection: &Nsid, record: &Value) -> Vec<Backlink> {
+pub fn backlinks(collection: &Nsid, record: &Value) -> Vec<Backlink> {
     let link = match collection.as_str() {
         "app.bsky.graph.follow" | "app.bsky.graph.block" => record
             .get("subject")

@@ -18,7 +18,7 @@ use crate::{
     store::{Account, AccountState, ChangeSet, StoreError},
     syntax::{Nsid, RecordKey, Tid},
 };
-pub(super) use backlinks::backlinks;
+pub use backlinks::backlinks;
 use prepare::{Prepared, prepare};
 
 /// What a caller believes is at a path before its write.

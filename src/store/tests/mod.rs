@@ -8,6 +8,7 @@ mod exports;
 mod journal;
 mod repos;
 mod robustness;
+mod takeover;
 
 use std::path::Path;
 

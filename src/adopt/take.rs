@@ -1,0 +1,282 @@
+//! One account: read, verified, written.
+
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
+
+use tokio::io::AsyncReadExt;
+
+use super::{
+    accounts::{self, ForeignAccount, time},
+    actor::{Actor, ActorFault, ForeignBlob, Repository, hash_file},
+    foreign::{Foreign, Unreadable},
+    report::AccountReport,
+    run::BlobTransfer,
+    source::Source,
+};
+use crate::{
+    clock::Timestamp,
+    crypto::SigningKey,
+    ipld::{Cid, Codec, json},
+    limits::{accounts::REFRESH_TOKEN_LIFETIME, adopt::COPY_BUFFER_BYTES},
+    service::{Server, records::backlinks},
+    store::{
+        AccountId, AccountState, ChangeSet, CommitRefused, CreateConflict, NewAccount, NewSession, RecordChange,
+        RecordPut, StoreError,
+    },
+    syntax::{Did, Handle},
+};
+
+/// What all accounts are taken with.
+pub(super) struct Taker<'a> {
+    pub(super) server: &'a Server,
+    pub(super) source: &'a Source,
+    /// `account.sqlite`.
+    pub(super) db: &'a Foreign,
+    /// Where copies of databases are made.
+    pub(super) aside: &'a Path,
+    pub(super) transfer: BlobTransfer,
+}
+
+/// Why an account is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TakeError {
+    #[error("{0}")]
+    Account(String),
+    #[error(transparent)]
+    Actor(#[from] ActorFault),
+    #[error(transparent)]
+    Conflict(CreateConflict),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<Unreadable> for TakeError {
+    fn from(cause: Unreadable) -> Self {
+        Self::Actor(cause.into())
+    }
+}
+
+impl From<CreateConflict> for TakeError {
+    fn from(cause: CreateConflict) -> Self {
+        match cause {
+            CreateConflict::Store(cause) => Self::Store(cause),
+            CreateConflict::HandleTaken(_)
+            | CreateConflict::EmailTaken(_)
+            | CreateConflict::DidTaken
+            | CreateConflict::InviteUnavailable => Self::Conflict(cause),
+        }
+    }
+}
+
+impl From<CommitRefused> for TakeError {
+    fn from(cause: CommitRefused) -> Self {
+        match cause {
+            CommitRefused::Store(cause) => Self::Store(cause),
+            CommitRefused::StaleHead { .. } | CommitRefused::BlobMissing(_) => Self::Account(cause.to_string()),
+        }
+    }
+}
+
+impl Taker<'_> {
+    /// Takes one account over; what of it is not taken is said in `not_taken`.
+    pub(super) async fn take(
+        &self,
+        account: &ForeignAccount,
+        not_taken: &mut Vec<String>,
+    ) -> Result<AccountReport, TakeError> {
+        let did: Did = account.did.parse().map_err(|_| TakeError::Account("it has no valid DID".to_owned()))?;
+        let actor = Actor::new(&self.source.actors, did.clone());
+        if actor.has_unsent_operation() {
+            return Err(TakeError::Account("its creation was never finished".to_owned()));
+        }
+        let key = actor.key()?;
+        let db = actor.open(self.aside)?;
+        let repository = actor.repository(&db, &key)?;
+        let id = self.begin(account, &did, &key).await?;
+        let (blobs, temporary_blobs) = Actor::blobs(&db)?;
+        let (present, mut missing) = self.take_blobs(id, &did, &blobs).await?;
+        let mut report = AccountReport {
+            did: did.to_string(),
+            handle: account.handle.clone().unwrap_or_default(),
+            rev: repository.head.rev.to_string(),
+            records: repository.records.len(),
+            blobs: present.len(),
+            temporary_blobs,
+            ..AccountReport::default()
+        };
+        self.write_repository(id, repository, &present, &mut missing).await?;
+        report.missing_blobs = missing;
+        let preferences = Actor::preferences(&db)?.len();
+        if preferences > 0 {
+            not_taken.push(format!("{did}: {preferences} preferences"));
+        }
+        report.sessions = self.take_sessions(id, account).await?;
+        let app_passwords = accounts::app_passwords(self.db, &account.did)?;
+        if app_passwords > 0 {
+            not_taken.push(format!("{did}: {app_passwords} app passwords"));
+        }
+        report.state = self.set_state(id, account).await?;
+        Ok(report)
+    }
+
+    /// The account's row.
+    async fn begin(&self, account: &ForeignAccount, did: &Did, key: &SigningKey) -> Result<AccountId, TakeError> {
+        let lacks = |what: &str| TakeError::Account(format!("it has no {what}"));
+        let handle = account.handle.as_deref().ok_or_else(|| lacks("handle"))?;
+        let handle: Handle = handle.to_ascii_lowercase().parse().map_err(|_| lacks("valid handle"))?;
+        let password_hash = account.password.clone().ok_or_else(|| lacks("password"))?;
+        let created_at = time(&account.created_at).ok_or_else(|| lacks("valid time of creation"))?;
+        let purpose = Server::repo_key_purpose(did);
+        let new = NewAccount {
+            did: did.clone(),
+            handle,
+            email: account.email.as_deref().map(str::to_lowercase),
+            password_hash,
+            sealed_signing_key: self.server.master_key.seal(
+                &purpose,
+                key.to_bytes().as_slice(),
+                self.server.entropy.as_ref(),
+            ),
+            signing_key: key.did_key().to_string(),
+            invite_code: None,
+            created_at,
+        };
+        let confirmed = account.email_confirmed_at.as_deref().and_then(time);
+        Ok(self.server.store.take_over_account(new, confirmed).await?)
+    }
+
+    /// Takes the blobs whose content matches their hash. Which these are, and the others in words.
+    async fn take_blobs(
+        &self,
+        id: AccountId,
+        did: &Did,
+        blobs: &[ForeignBlob],
+    ) -> Result<(HashSet<Cid>, Vec<String>), TakeError> {
+        let (mut present, mut missing) = (HashSet::new(), Vec::new());
+        for blob in blobs {
+            let cid = blob.cid.parse::<Cid>().ok().filter(|cid| cid.codec() == Codec::Raw);
+            let found = cid.and_then(|cid| self.find_blob(did, &cid).map(|(path, size)| (cid, path, size)));
+            let Some((cid, path, size)) = found else {
+                missing.push(blob.cid.clone());
+                continue;
+            };
+            let linked =
+                self.transfer == BlobTransfer::Link && self.server.store.blob_files().link(&path, &cid).await?;
+            if !linked {
+                self.copy_blob(&path, &cid).await?;
+            }
+            let created_at = time(&blob.created_at).unwrap_or(Timestamp::EPOCH);
+            self.server.store.put_blob(id, cid, &blob.mime_type, size, created_at).await?;
+            if blob.taken_down {
+                self.server.store.take_over_blob_takedown(id, cid).await?;
+            }
+            present.insert(cid);
+        }
+        Ok((present, missing))
+    }
+
+    /// The file of a blob and its size, if its content is what its CID says.
+    fn find_blob(&self, did: &Did, cid: &Cid) -> Option<(PathBuf, u64)> {
+        let name = Path::new(did.as_str()).join(cid.to_string());
+        // Taken down ones lie apart.
+        let places = [self.source.blobs.join(&name), self.source.blobs.join("quarantine").join(&name)];
+        places.into_iter().find_map(|path| match hash_file(&path) {
+            Ok((found, size)) if found == *cid => Some((path, size)),
+            Ok(_) | Err(_) => None,
+        })
+    }
+
+    async fn copy_blob(&self, path: &Path, cid: &Cid) -> Result<(), StoreError> {
+        let failed = |cause: std::io::Error| StoreError::File(cause.to_string());
+        let files = self.server.store.blob_files();
+        let mut from = tokio::fs::File::open(path).await.map_err(failed)?;
+        let (mut to, mut buffer) = (files.begin().await?, vec![0; COPY_BUFFER_BYTES]);
+        loop {
+            let read = from.read(&mut buffer).await.map_err(failed)?;
+            if read == 0 {
+                break;
+            }
+            to.write(buffer.get(..read).unwrap_or_default()).await?;
+        }
+        let staged = to.finish().await?;
+        if staged.cid != *cid {
+            return Err(StoreError::File(format!("{} was changed while it was read", path.display())));
+        }
+        files.keep(staged).await
+    }
+
+    /// Writes the repository in one commit, as it is. References to blobs that are not there are noted in `missing`.
+    async fn write_repository(
+        &self,
+        id: AccountId,
+        repository: Repository,
+        present: &HashSet<Cid>,
+        missing: &mut Vec<String>,
+    ) -> Result<(), TakeError> {
+        let mut records = Vec::with_capacity(repository.records.len());
+        for (path, cid, value, decoded) in repository.records {
+            let mut blobs: Vec<Cid> = json::blob_refs(&decoded).into_iter().map(|blob| blob.cid).collect();
+            blobs.sort_unstable();
+            blobs.dedup();
+            blobs.retain(|blob| {
+                let here = present.contains(blob);
+                let name = blob.to_string();
+                if !here && !missing.contains(&name) {
+                    missing.push(name);
+                }
+                here
+            });
+            let put = RecordPut { cid, value, blobs, backlinks: backlinks(&path.collection, &decoded) };
+            records.push(RecordChange { path, put: Some(put) });
+        }
+        let change = ChangeSet {
+            account: id,
+            expected_head: None,
+            head: repository.head,
+            commit: repository.commit,
+            new_nodes: repository.nodes,
+            removed_nodes: Vec::new(),
+            records,
+            events: Vec::new(),
+        };
+        self.server.store.commit(change).await?;
+        Ok(())
+    }
+
+    /// Sessions that were opened with the account's own password and have not ended.
+    async fn take_sessions(&self, id: AccountId, account: &ForeignAccount) -> Result<usize, TakeError> {
+        let mut taken = 0;
+        for session in accounts::sessions(self.db, &account.did)? {
+            let Some(expires_at) = time(&session.expires_at).filter(|end| *end > self.server.now()) else { continue };
+            if session.app_password.is_some() {
+                continue;
+            }
+            // When the password was given is not kept there: long ago.
+            let opened_at = expires_at.minus(REFRESH_TOKEN_LIFETIME);
+            let session = NewSession { id: session.id, account: id, expires_at, app_password: None, opened_at };
+            self.server.store.open_session(session).await?;
+            taken += 1;
+        }
+        Ok(taken)
+    }
+
+    /// The account's state, and its name.
+    async fn set_state(&self, id: AccountId, account: &ForeignAccount) -> Result<&'static str, TakeError> {
+        let mut name = "active";
+        if account.deactivated_at.is_some() {
+            let delete_after = account.delete_after.as_deref().and_then(time);
+            let state = AccountState::Deactivated { delete_after };
+            self.server.store.set_account_state(id, state, Vec::new()).await?;
+            name = "deactivated";
+        }
+        // Covers the owner's own state, which comes back when it is lifted.
+        if let Some(reference) = account.takedown_reference.clone() {
+            let state = AccountState::Takendown { reference };
+            self.server.store.set_account_state(id, state, Vec::new()).await?;
+            name = "takendown";
+        }
+        Ok(name)
+    }
+}
