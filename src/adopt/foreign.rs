@@ -10,8 +10,10 @@ use std::{
     time::SystemTime,
 };
 
+use data_encoding::HEXLOWER;
 use rusqlite::{Connection, OpenFlags, Params, Row};
 use rustix::process::{Flock, FlockOffsetType, FlockType, fcntl_getlk};
+use sha2::{Digest, Sha256};
 
 /// Where `SQLite` locks a database file: the bytes from its pending byte on.
 const LOCK_BYTES: (u64, u64) = (0x4000_0000, 512);
@@ -61,7 +63,9 @@ impl Foreign {
                 Connection::open_with_flags(immutable(path), flags).map_err(|cause| failed(cause.to_string()))?;
             return Ok(Self { conn, path: path.to_owned(), _copy: None });
         }
-        let copy = aside.join("copy.sqlite");
+        // Several can be open at once.
+        let name = HEXLOWER.encode(&Sha256::digest(path.as_os_str().as_encoded_bytes()));
+        let copy = aside.join(format!("{name}.sqlite"));
         let copied = Copied(copy.clone());
         for suffix in ["", "-wal", "-journal"] {
             match fs::copy(beside(path, suffix), beside(&copy, suffix)) {
@@ -185,8 +189,14 @@ mod tests {
         writer.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (7)").unwrap();
         let log = fs::read(beside(&path, "-wal")).unwrap();
         let foreign = Foreign::open(&path, aside.path()).unwrap();
-        assert_eq!(foreign.all("SELECT x FROM t", [], |row| row.get::<_, i64>(0)).unwrap(), [7]);
-        drop(foreign);
+        let other = dir.path().join("other.sqlite");
+        let other_writer = Connection::open(&other).unwrap();
+        other_writer.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (8)").unwrap();
+        let beside_it = Foreign::open(&other, aside.path()).unwrap();
+        for (open, expected) in [(&foreign, 7), (&beside_it, 8)] {
+            assert_eq!(open.all("SELECT x FROM t", [], |row| row.get::<_, i64>(0)).unwrap(), [expected]);
+        }
+        drop((foreign, beside_it));
         assert_eq!(fs::read_dir(aside.path()).unwrap().count(), 0, "the copy is gone");
         assert_eq!(fs::read(beside(&path, "-wal")).unwrap(), log, "the log is untouched");
     }
