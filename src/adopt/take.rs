@@ -74,7 +74,10 @@ impl From<CommitRefused> for TakeError {
     fn from(cause: CommitRefused) -> Self {
         match cause {
             CommitRefused::Store(cause) => Self::Store(cause),
-            CommitRefused::StaleHead { .. } | CommitRefused::BlobMissing(_) => Self::Account(cause.to_string()),
+            CommitRefused::StaleHead { .. }
+            | CommitRefused::BlobMissing(_)
+            | CommitRefused::Inactive(_)
+            | CommitRefused::Gone => Self::Account(cause.to_string()),
         }
     }
 }
