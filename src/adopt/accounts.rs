@@ -18,6 +18,8 @@ pub(super) struct ForeignAccount {
     pub(super) takedown_reference: Option<String>,
     pub(super) deactivated_at: Option<String>,
     pub(super) delete_after: Option<String>,
+    /// Whether it may make no invite codes.
+    pub(super) invites_disabled: bool,
 }
 
 /// A refresh token.
@@ -50,7 +52,7 @@ pub(super) fn is_recent(db: &Foreign) -> Result<bool, Unreadable> {
 pub(super) fn accounts(db: &Foreign) -> Result<Vec<ForeignAccount>, Unreadable> {
     db.all(
         "SELECT actor.did, handle, email, emailConfirmedAt, passwordScrypt, createdAt, takedownRef, deactivatedAt,
-             deleteAfter
+             deleteAfter, invitesDisabled
          FROM actor LEFT JOIN account ON account.did = actor.did ORDER BY createdAt, actor.did",
         [],
         |row| {
@@ -64,6 +66,7 @@ pub(super) fn accounts(db: &Foreign) -> Result<Vec<ForeignAccount>, Unreadable> 
                 takedown_reference: row.get(6)?,
                 deactivated_at: row.get(7)?,
                 delete_after: row.get(8)?,
+                invites_disabled: row.get::<_, Option<i64>>(9)?.unwrap_or(0) != 0,
             })
         },
     )

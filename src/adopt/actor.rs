@@ -83,7 +83,8 @@ pub(super) struct ForeignBlob {
     pub(super) cid: String,
     pub(super) mime_type: String,
     pub(super) created_at: String,
-    pub(super) taken_down: bool,
+    /// The reference under which it was taken down.
+    pub(super) taken_down: Option<String>,
 }
 
 impl Actor {
@@ -131,13 +132,19 @@ impl Actor {
     pub(super) fn blobs(db: &Foreign) -> Result<(Vec<ForeignBlob>, usize), Unreadable> {
         let all =
             db.all("SELECT cid, mimeType, createdAt, takedownRef, tempKey FROM blob ORDER BY cid", [], |row| {
-                let taken_down = row.get::<_, Option<String>>(3)?.is_some();
+                let taken_down = row.get(3)?;
                 let blob =
                     ForeignBlob { cid: row.get(0)?, mime_type: row.get(1)?, created_at: row.get(2)?, taken_down };
                 Ok((blob, row.get::<_, Option<String>>(4)?.is_some()))
             })?;
         let temporary = all.iter().filter(|(_, temporary)| *temporary).count();
         Ok((all.into_iter().filter(|(_, temporary)| !temporary).map(|(blob, _)| blob).collect(), temporary))
+    }
+
+    /// Paths of records that were taken down, and under which reference.
+    pub(super) fn record_takedowns(db: &Foreign) -> Result<Vec<(String, String)>, Unreadable> {
+        const QUERY: &str = "SELECT collection || '/' || rkey, takedownRef FROM record WHERE takedownRef IS NOT NULL";
+        db.all(QUERY, [], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     /// Its preferences as JSON texts, in order.

@@ -51,6 +51,7 @@ const TAKEN: &[(&str, &str, &str, Form)] = &[
     ("PDS_DID_CACHE_STALE_TTL", "identity", "did_cache_stale_seconds", Number(SECOND_MS)),
     ("PDS_DID_CACHE_MAX_TTL", "identity", "did_cache_max_seconds", Number(SECOND_MS)),
     ("PDS_INVITE_REQUIRED", "accounts", "invite_required", Flag),
+    ("PDS_INVITE_INTERVAL", "accounts", "invite_interval_seconds", Number(SECOND_MS)),
     ("PDS_ADMIN_PASSWORD", "admin", "password", Hidden),
     ("PDS_JWT_SECRET", "secrets", "jwt_secret", Hidden),
     ("PDS_EMAIL_SMTP_URL", "email", "smtp_url", Hidden),

@@ -20,10 +20,11 @@ use crate::{
     crypto::SigningKey,
     ipld::{Cid, Codec, json},
     limits::{accounts::REFRESH_TOKEN_LIFETIME, adopt::COPY_BUFFER_BYTES},
+    repo::RecordPath,
     service::{Server, records::backlinks},
     store::{
-        AccountId, AccountState, ChangeSet, CommitRefused, CreateConflict, NewAccount, NewSession, RecordChange,
-        RecordPut, StoreError,
+        AccountId, AccountState, ChangeSet, CommitRefused, CreateConflict, InviteRights, NewAccount, NewSession,
+        RecordChange, RecordPut, StoreError,
     },
     syntax::{Did, Handle},
 };
@@ -111,6 +112,7 @@ impl Taker<'_> {
         };
         self.write_repository(id, repository, &present, &mut missing).await?;
         report.missing_blobs = missing;
+        self.take_takedowns(id, &db, &blobs).await?;
         let preferences = Actor::preferences(&db)?.len();
         if preferences > 0 {
             not_taken.push(format!("{did}: {preferences} preferences"));
@@ -172,12 +174,25 @@ impl Taker<'_> {
             }
             let created_at = time(&blob.created_at).unwrap_or(Timestamp::EPOCH);
             self.server.store.put_blob(id, cid, &blob.mime_type, size, created_at).await?;
-            if blob.taken_down {
-                self.server.store.take_over_blob_takedown(id, cid).await?;
-            }
             present.insert(cid);
         }
         Ok((present, missing))
+    }
+
+    /// What the administrator took down. After the commit: a new record may use no such blob.
+    async fn take_takedowns(&self, id: AccountId, db: &Foreign, blobs: &[ForeignBlob]) -> Result<(), TakeError> {
+        let (store, now) = (&self.server.store, self.server.now());
+        for blob in blobs {
+            if let (Some(reference), Ok(cid)) = (blob.taken_down.clone(), blob.cid.parse::<Cid>()) {
+                store.set_blob_takedown(id, &cid, Some(reference), now).await?;
+            }
+        }
+        for (path, reference) in Actor::record_takedowns(db)? {
+            if let Ok(path) = path.parse::<RecordPath>() {
+                store.set_record_takedown(id, &path, Some(reference), now).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The file of a blob and its size, if its content is what its CID says.
@@ -267,6 +282,10 @@ impl Taker<'_> {
 
     /// The account's state, and its name.
     async fn set_state(&self, id: AccountId, account: &ForeignAccount) -> Result<&'static str, TakeError> {
+        if account.invites_disabled {
+            let rights = InviteRights { is_disabled: true, note: None };
+            self.server.store.set_invite_rights(id, rights).await?;
+        }
         let mut name = "active";
         if account.deactivated_at.is_some() {
             let delete_after = account.delete_after.as_deref().and_then(time);

@@ -5,6 +5,7 @@ pub mod jwt;
 mod key;
 pub mod passphrase;
 pub mod password;
+pub mod scrypt_hash;
 pub mod seal;
 mod secret;
 pub mod token;

@@ -4,6 +4,7 @@ use argon2::{Algorithm, Argon2, Block, Params, PasswordHash, Version};
 use data_encoding::BASE64_NOPAD;
 use subtle::ConstantTimeEq;
 
+use super::scrypt_hash;
 use crate::{
     entropy::{Entropy, random_bytes},
     limits::accounts,
@@ -30,8 +31,12 @@ pub fn hash(password: &str, cost: Cost, entropy: &dyn Entropy) -> String {
     try_hash(password, cost, &salt).unwrap_or_else(|| decoy(cost).to_owned())
 }
 
-/// Whether the password is the one behind this hash; false for a malformed hash, or one whose work exceeds the bounds.
+/// Whether the password is the one behind this hash, ours or the reference's; false for a malformed hash, or one whose
+/// work exceeds the bounds.
 pub fn verify(password: &str, hash: &str) -> bool {
+    if scrypt_hash::is_foreign(hash) {
+        return scrypt_hash::verify(password, hash);
+    }
     let Ok(parsed) = PasswordHash::new(hash) else { return false };
     password.len() <= accounts::PASSWORD_MAX_BYTES && is_bounded(&parsed) && is_right(password, &parsed)
 }

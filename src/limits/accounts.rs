@@ -29,6 +29,18 @@ pub const PASSWORD_HASH_MAX_PASSES: u32 = 16;
 /// Bytes of a password that is hashed at all: the reference accepts 512 characters of old passwords.
 pub const PASSWORD_MAX_BYTES: usize = 2048;
 
+/// Characters of the salt of a password hash that came from the reference: its own have 32.
+pub const FOREIGN_SALT_MAX_CHARS: usize = 128;
+
+/// App passwords of one account: one for each app of somebody who tries many.
+pub const APP_PASSWORDS_PER_ACCOUNT: usize = 100;
+
+/// Characters (UTF-16 units) of an app password's name.
+pub const APP_PASSWORD_NAME_MAX_CHARS: usize = 256;
+
+/// Characters of an app password, hyphens included.
+pub const APP_PASSWORD_CHARS: usize = 19;
+
 /// How long an access token is good: the reference's.
 pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_hours(2);
 

@@ -3,7 +3,7 @@
 use super::{
     AccountId, CreateConflict, InviteCode, NewAccount, Store, StoreError, StoredEvent, accounts::insert_account, sql,
 };
-use crate::{clock::Timestamp, ipld::Cid};
+use crate::clock::Timestamp;
 
 impl Store {
     /// An account that is active at once, without a change of its identity and without events.
@@ -23,18 +23,6 @@ impl Store {
                 (id.0, email_confirmed_at.map(Timestamp::as_micros)),
             )?;
             Ok(id)
-        })
-        .await
-    }
-
-    /// A blob of the account is one that the administrator took down.
-    ///
-    /// # Errors
-    /// [`StoreError`] as the database says.
-    pub async fn take_over_blob_takedown(&self, account: AccountId, cid: Cid) -> Result<(), StoreError> {
-        self.write(move |work| {
-            const QUERY: &str = "UPDATE blobs SET takendown = 1 WHERE account = ?1 AND digest = ?2";
-            sql::execute(work.conn, QUERY, (account.0, cid.digest())).map(drop)
         })
         .await
     }
