@@ -110,6 +110,9 @@ test('everything is taken over, and the original is what it was', async () => {
   for (const secret of await readdir(join(root, 'house', 'secrets'))) {
     assert.equal((await stat(join(root, 'house', 'secrets', secret))).mode & 0o777, 0o600, secret)
   }
+  // Every repository, signature, index, event and blob, recomputed from what is stored.
+  const audit = ['check', '--config', join(root, 'house', 'housekey.toml'), '--blobs', '--json']
+  await promisify(execFile)(BINARY, audit)
 })
 
 test('the taken-over server answers where the reference did, with the same repositories', async () => {
