@@ -46,6 +46,8 @@ pub struct DevSettings {
     pub state: Option<PathBuf>,
     /// Address under which clients reach it.
     pub public_url: Option<Url>,
+    /// Where schemas of records are, in files.
+    pub lexicons: Option<PathBuf>,
     /// Whether the PLC directory limits operations per DID.
     pub plc_limits: bool,
 }
@@ -132,7 +134,7 @@ impl DevServer {
         let admin_password = Secret::new(token::base32_lower(entropy.as_ref(), PASSWORD_BYTES));
         // Data that is gone afterwards needs no key file; kept data keeps its own.
         let master_key = settings.state.is_none().then(|| MasterKey::generate(entropy.as_ref()));
-        let config = config(&directory, public_url.as_ref(), &plc, &admin_password, master_key.as_ref())?;
+        let config = config(&settings, &directory, public_url.as_ref(), &plc, &admin_password, master_key.as_ref())?;
         let world = World {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             entropy: Arc::clone(&entropy),
@@ -189,6 +191,7 @@ const fn loopback(port: u16) -> SocketAddr {
 
 /// What `serve` would need to be told.
 fn config(
+    settings: &DevSettings,
     directory: &DevDirectory,
     public_url: Option<&Url>,
     plc: &str,
@@ -205,10 +208,15 @@ fn config(
         set("ACCOUNTS_INVITE_REQUIRED", "false"),
         set("ADMIN_PASSWORD", admin_password.expose()),
         set("OUTBOUND_ALLOW_PRIVATE_ADDRESSES", "true"),
+        // What is developed here is nobody else's business.
+        set("LEXICONS_RESOLVE", "false"),
         // Seeded events carry the time of the seed, which no window may cut off.
         set("FIREHOSE_RETAIN_HOURS", "876000"),
         set("FIREHOSE_BACKFILL_HOURS", "876000"),
     ];
+    if let Some(dir) = &settings.lexicons {
+        variables.push(set("LEXICONS_DIRECTORY", &dir.to_string_lossy()));
+    }
     if let Some(key) = master_key {
         variables.push(set("SECRETS_MASTER_KEY", &key.to_hex()));
     }

@@ -12,9 +12,12 @@ use crate::{
         SmtpOptions, TrustedClient,
     },
     service::{
-        AccountLocks, JournalTurns, PasswordPool, Policy, Replays, Server, SigningKeys, TidSource,
+        AccountLocks, JournalTurns, LexiconOptions, Lexicons, PasswordPool, Policy, Replays, Server, SigningKeys,
+        TidSource,
         delegation::{self, RenderedBodies, WatchBy},
-        journal, run_maintenance,
+        journal,
+        lexicons::DirectoryError,
+        run_maintenance,
     },
     store::{Durability, OpenError, Store, StoreOptions},
     tasks::Tasks,
@@ -77,6 +80,9 @@ pub enum StartError {
     /// The PLC directory's client.
     #[error(transparent)]
     Plc(#[from] PlcError),
+    /// Schemas.
+    #[error(transparent)]
+    Lexicons(#[from] DirectoryError),
     /// Mail.
     #[error("[email] cannot be used: {0}")]
     Mail(#[from] MailError),
@@ -165,6 +171,8 @@ async fn server(config: &Config, world: World, tasks: &Tasks) -> Result<Server, 
         Arc::clone(&world.clock),
         tasks.clone(),
     )?;
+    let lexicons =
+        Lexicons::new(LexiconOptions { resolve: config.lexicons.resolve, dir: config.lexicons.dir.clone() })?;
     let mailer = match world.mailer {
         Some(mailer) => mailer,
         None => Mailer::new(smtp(config).as_ref())?,
@@ -195,6 +203,7 @@ async fn server(config: &Config, world: World, tasks: &Tasks) -> Result<Server, 
         signing_keys: SigningKeys::default(),
         tids: TidSource::default(),
         journal: JournalTurns::default(),
+        lexicons,
         replays: Replays::default(),
         rendered: RenderedBodies::default(),
     })

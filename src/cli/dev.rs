@@ -48,6 +48,9 @@ pub(super) struct DevOptions {
     /// Address under which clients reach the server [default: http://localhost:PORT]
     #[arg(long, value_name = "URL")]
     public_url: Option<Url>,
+    /// Check records by the schemas in the .json files of this directory too; they are read again when they change
+    #[arg(long, value_name = "DIR")]
+    lexicons: Option<PathBuf>,
     /// Lift the PLC directory's limit on operations per DID
     #[arg(long)]
     no_plc_limits: bool,
@@ -66,6 +69,7 @@ impl DevOptions {
             accounts: self.accounts.iter().filter(|name| !name.is_empty()).cloned().collect(),
             state: self.state.clone(),
             public_url: self.public_url.clone(),
+            lexicons: self.lexicons.clone(),
             plc_limits: !self.no_plc_limits,
         }
     }

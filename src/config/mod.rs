@@ -16,6 +16,7 @@ mod error;
 mod firehose;
 mod identity;
 mod kinds;
+mod lexicons;
 mod limits;
 mod links;
 mod log;
@@ -38,6 +39,7 @@ pub use email::Email;
 pub use error::{ConfigError, Origin, Warning};
 pub use firehose::Firehose;
 pub use identity::Identity;
+pub use lexicons::Lexicons;
 pub use limits::Limits;
 pub use links::Links;
 pub use log::{Log, LogFormat};
@@ -107,6 +109,8 @@ sections! {
     blobs: Blobs(server);
     /// `[log]`
     log: Log();
+    /// `[lexicons]`
+    lexicons: Lexicons();
     /// `[links]`
     links: Links();
 }

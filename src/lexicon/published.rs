@@ -2,9 +2,12 @@
 //! it is needed for the first time.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, LazyLock, OnceLock},
 };
+
+use rust_embed::RustEmbed;
 
 use super::{Catalog, Document};
 
@@ -17,28 +20,10 @@ const FAMILIES: [&str; 5] = [
     include_str!("../../assets/lexicons/published/com.germnetwork.jsonl"),
 ];
 
-macro_rules! own {
-    ($($file:literal)*) => {
-        [$(include_str!(concat!("../../assets/lexicons/dev/housekey/", $file, ".json"))),*]
-    };
-}
-
-/// Housekey's own.
-const OWN: [&str; 13] = own! {
-    "admin/getRelayStatus"
-    "admin/requestCrawl"
-    "delegation/createDelegation"
-    "delegation/data"
-    "delegation/defs"
-    "delegation/deleteDelegation"
-    "delegation/getAssociatedData"
-    "delegation/getDelegation"
-    "delegation/listDelegations"
-    "delegation/putAssociatedData"
-    "delegation/requestDelegationToken"
-    "delegation/statement"
-    "delegation/updateDelegation"
-};
+/// Housekey's own, a file each.
+#[derive(RustEmbed)]
+#[folder = "$CARGO_MANIFEST_DIR/assets/lexicons/dev"]
+struct Own;
 
 /// What Housekey's own names begin with.
 const OWN_PREFIX: &str = "dev.housekey.";
@@ -46,19 +31,24 @@ const OWN_PREFIX: &str = "dev.housekey.";
 /// The documents that the program carries, by name.
 #[derive(Debug)]
 pub struct Published {
-    documents: HashMap<&'static str, Carried>,
+    documents: HashMap<String, Carried>,
 }
 
 #[derive(Debug)]
 struct Carried {
-    text: &'static str,
+    text: Cow<'static, [u8]>,
     compiled: OnceLock<Option<Arc<Document>>>,
 }
 
 static PUBLISHED: LazyLock<Published> = LazyLock::new(|| {
     let lines = FAMILIES.iter().flat_map(|family| family.lines());
-    let named = lines.chain(OWN).filter_map(|text| Some((id_of(text)?, text)));
-    let carried = named.map(|(id, text)| (id, Carried { text, compiled: OnceLock::new() }));
+    let lines = lines.filter_map(|line| Some((id_of(line)?.to_owned(), Cow::Borrowed(line.as_bytes()))));
+    // The path of one's own is its name: `housekey/delegation/defs.json` is `dev.housekey.delegation.defs`.
+    let own = Own::iter().filter_map(|path| {
+        let name = path.strip_suffix(".json")?.replace('/', ".");
+        Some((format!("dev.{name}"), Own::get(&path)?.data))
+    });
+    let carried = lines.chain(own).map(|(id, text)| (id, Carried { text, compiled: OnceLock::new() }));
     Published { documents: carried.collect() }
 });
 
@@ -69,19 +59,19 @@ pub fn published() -> &'static Published {
 
 impl Published {
     /// All names, in no order.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.documents.keys().copied()
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.documents.keys().map(String::as_str)
     }
 
     /// The text of one of Housekey's own documents, with its descriptions.
-    pub fn own_text(&self, nsid: &str) -> Option<&'static str> {
-        self.documents.get(nsid).filter(|_| nsid.starts_with(OWN_PREFIX)).map(|carried| carried.text)
+    pub fn own_text(&self, nsid: &str) -> Option<&[u8]> {
+        self.documents.get(nsid).filter(|_| nsid.starts_with(OWN_PREFIX)).map(|carried| &*carried.text)
     }
 
     /// A document, for as long as the program runs.
     pub fn get(&self, nsid: &str) -> Option<&Arc<Document>> {
         let carried = self.documents.get(nsid)?;
-        carried.compiled.get_or_init(|| compile(carried.text)).as_ref()
+        carried.compiled.get_or_init(|| compile(&carried.text)).as_ref()
     }
 }
 
@@ -92,12 +82,12 @@ impl Catalog for Published {
 }
 
 /// The document's name, which is its first property but for the version.
-fn id_of(text: &'static str) -> Option<&'static str> {
+fn id_of(text: &str) -> Option<&str> {
     text.split_once("\"id\":")?.1.split('"').nth(1)
 }
 
-fn compile(text: &str) -> Option<Arc<Document>> {
-    match Document::from_json(text.as_bytes()) {
+fn compile(text: &[u8]) -> Option<Arc<Document>> {
+    match Document::from_json(text) {
         Ok(document) => Some(Arc::new(document)),
         Err(cause) => {
             tracing::error!(%cause, "a schema that the program carries is not valid");

@@ -2,15 +2,19 @@
 pub mod com;
 pub mod dev;
 mod reading;
+mod table;
 #[cfg(test)]
 mod testing;
 
+pub use table::table;
+
 use crate::xrpc::Methods;
-use com::atproto::{admin, identity, repo, server, sync, temp};
+use com::atproto::{admin, identity, lexicon, repo, server, sync, temp};
 use dev::housekey::{admin as housekey_admin, delegation};
 
 /// Every method that the server has.
 #[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "it is a list")]
 pub fn methods() -> Methods {
     Methods::default()
         // com.atproto.admin
@@ -35,6 +39,8 @@ pub fn methods() -> Methods {
         .procedure::<identity::SignPlcOperation>()
         .procedure::<identity::SubmitPlcOperation>()
         .procedure::<identity::UpdateHandle>()
+        // com.atproto.lexicon
+        .query::<lexicon::ResolveLexicon>()
         // com.atproto.repo
         .procedure::<repo::ApplyWrites>()
         .procedure::<repo::CreateRecord>()

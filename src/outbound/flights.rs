@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::limits::outbound::{LOOKUPS_AT_ONCE, LOOKUPS_WAITING_MAX};
 
 /// The look-ups of one kind that are under way.
-pub(super) struct Flights<K, V> {
+pub(crate) struct Flights<K, V> {
     // A mutex because callers on all threads join; it is held for one map operation and never over an await.
     open: Mutex<Open<K, V>>,
     slots: Semaphore,
@@ -23,7 +23,7 @@ struct Open<K, V> {
 }
 
 /// What joining gave.
-pub(super) enum Joined<K: Eq + Hash, V> {
+pub(crate) enum Joined<K: Eq + Hash, V> {
     /// One is under way already.
     Other(watch::Receiver<Option<V>>),
     /// The caller starts one, and hands its ticket to the task that does it.
@@ -33,7 +33,7 @@ pub(super) enum Joined<K: Eq + Hash, V> {
 }
 
 /// Held by the task of a flight; when it is dropped, the flight is over, however that came.
-pub(super) struct Ticket<K: Eq + Hash, V> {
+pub(crate) struct Ticket<K: Eq + Hash, V> {
     flights: Arc<Flights<K, V>>,
     key: K,
     number: u64,
@@ -41,13 +41,13 @@ pub(super) struct Ticket<K: Eq + Hash, V> {
 }
 
 impl<K: Clone + Eq + Hash, V> Flights<K, V> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let open = Open { next: 0, flights: HashMap::new() };
         Self { open: Mutex::new(open), slots: Semaphore::new(LOOKUPS_AT_ONCE) }
     }
 
     /// Joins the flight of a key, or begins one.
-    pub(super) fn join(self: &Arc<Self>, key: &K) -> Joined<K, V> {
+    pub(crate) fn join(self: &Arc<Self>, key: &K) -> Joined<K, V> {
         let mut open = self.lock();
         if let Some((_, receiver)) = open.flights.get(key) {
             return Joined::Other(receiver.clone());
@@ -64,7 +64,7 @@ impl<K: Clone + Eq + Hash, V> Flights<K, V> {
     }
 
     /// Lets the flight of a key end without anyone joining it any more: what it finds is outdated.
-    pub(super) fn abandon(&self, key: &K) {
+    pub(crate) fn abandon(&self, key: &K) {
         self.lock().flights.remove(key);
     }
 }
@@ -77,19 +77,19 @@ impl<K: Eq + Hash, V> Flights<K, V> {
 
 impl<K: Eq + Hash, V> Ticket<K, V> {
     /// Runs `work` when there is a slot.
-    pub(super) async fn run<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(crate) async fn run<T>(&self, work: impl Future<Output = T>) -> T {
         // The semaphore is never closed; without a permit the work is done all the same.
         let _slot = self.flights.slots.acquire().await.ok();
         work.await
     }
 
     /// Whether nobody abandoned the flight so far.
-    pub(super) fn is_current(&self) -> bool {
+    pub(crate) fn is_current(&self) -> bool {
         self.flights.lock().flights.get(&self.key).is_some_and(|(number, _)| *number == self.number)
     }
 
     /// Tells everybody who waits.
-    pub(super) fn land(self, value: V) {
+    pub(crate) fn land(self, value: V) {
         self.result.send_replace(Some(value));
     }
 }
@@ -105,7 +105,7 @@ impl<K: Eq + Hash, V> Drop for Ticket<K, V> {
 }
 
 /// Waits for a flight; `None` when its task ended without landing.
-pub(super) async fn landed<V: Clone>(mut receiver: watch::Receiver<Option<V>>) -> Option<V> {
+pub(crate) async fn landed<V: Clone>(mut receiver: watch::Receiver<Option<V>>) -> Option<V> {
     match receiver.wait_for(Option::is_some).await {
         Ok(value) => value.clone(),
         Err(_) => None,

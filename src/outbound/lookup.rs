@@ -69,7 +69,7 @@ impl Authorities {
     }
 
     async fn ask_dns(&self, handle: &Handle) -> Said {
-        match tokio::time::timeout(RESOLVE_TIMEOUT, self.txt.did(handle)).await {
+        match tokio::time::timeout(RESOLVE_TIMEOUT, self.txt.did("_atproto", handle)).await {
             Ok(Ok(Some(did))) => Said::This(did),
             Ok(Ok(None)) => Said::Nothing,
             Ok(Err(why)) => Said::Unknown(why),

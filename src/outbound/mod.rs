@@ -19,6 +19,7 @@ mod txt;
 pub use fetch::{
     FetchError, FetchLimits, Fetched, GuardedClient, OutboundOptions, Outgoing, OutgoingBody, Streamed, TrustedClient,
 };
+pub(crate) use flights::{Flights, Joined, landed};
 pub use guard::Refusal;
 pub use mail::{Mail, MailError, Mailer, SmtpOptions};
 pub use messages::Messages;

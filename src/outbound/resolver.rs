@@ -16,6 +16,7 @@ use crate::{
     identity::DidDocument,
     limits::outbound::{
         DID_CACHE_BYTES, DIRECTORY_RETRY_AFTER, HANDLE_CACHE_ENTRIES, HANDLE_CACHE_NEGATIVE_TTL, HANDLE_CACHE_TTL,
+        RESOLVE_TIMEOUT,
     },
     syntax::{Did, Handle},
     tasks::Tasks,
@@ -180,6 +181,16 @@ impl Resolver {
             }
         }
         inner.look_up_handle(handle).await
+    }
+
+    /// The account that DNS names at `_lexicon.<domain>` as the authority over schemas of that domain; not cached here.
+    ///
+    /// # Errors
+    /// One sentence when DNS could not be asked.
+    pub async fn lexicon_authority(&self, domain: &Handle) -> Result<Option<Did>, String> {
+        let asking = self.0.authorities.txt.did("_lexicon", domain);
+        let answer = tokio::time::timeout(RESOLVE_TIMEOUT, asking).await;
+        answer.unwrap_or_else(|_| Err("DNS gave no answer in time".to_owned()))
     }
 
     /// The document's handle if it points back to the document's DID (`None`: `handle.invalid`).

@@ -1,5 +1,5 @@
-//! The DID that a handle's DNS names: a TXT record `did=…` at `_atproto.<handle>`.
-//! Spec: <https://atproto.com/specs/handle#dns-txt-method>.
+//! The DID that a name's DNS names: a TXT record `did=…` at `_atproto.<handle>` or `_lexicon.<authority>`.
+//! Specs: <https://atproto.com/specs/handle#dns-txt-method>, <https://atproto.com/specs/lexicon#lexicon-publication-and-resolution>.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -40,14 +40,14 @@ impl TxtResolver {
         Self(built.map_err(|cause| format!("no DNS server is configured: {cause}")))
     }
 
-    /// The DID that DNS names for a handle. `None` when it surely names none, or more than one.
+    /// The DID that DNS names at `<label>.<domain>`. `None` when it surely names none, or more than one.
     ///
     /// # Errors
     /// One sentence when DNS could not be asked.
-    pub(super) async fn did(&self, handle: &Handle) -> Result<Option<Did>, String> {
+    pub(super) async fn did(&self, label: &str, domain: &Handle) -> Result<Option<Did>, String> {
         let resolver = self.0.as_ref().map_err(Clone::clone)?;
-        // A handle so long that this is no name any more cannot have a record.
-        let Ok(name) = Name::from_ascii(format!("_atproto.{handle}.")) else { return Ok(None) };
+        // A domain so long that this is no name any more cannot have a record.
+        let Ok(name) = Name::from_ascii(format!("{label}.{domain}.")) else { return Ok(None) };
         let lookup = match resolver.txt_lookup(name).await {
             Ok(lookup) => lookup,
             Err(NetError::Dns(DnsError::NoRecordsFound(_))) => return Ok(None),

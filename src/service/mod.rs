@@ -14,6 +14,7 @@ pub mod invite_codes;
 pub mod invites;
 pub mod journal;
 mod keys;
+pub mod lexicons;
 mod locks;
 mod maintenance;
 mod passwords;
@@ -33,6 +34,7 @@ mod tids;
 
 pub use journal::JournalTurns;
 pub use keys::SigningKeys;
+pub use lexicons::{LexiconOptions, Lexicons};
 pub use locks::{AccountGuard, AccountLocks};
 pub use maintenance::{Removed, maintain, run_maintenance};
 pub use passwords::{PasswordPool, PasswordsBusy};

@@ -1,6 +1,7 @@
 //! Everything that a verb needs, made once at start.
 use super::{
-    AccountLocks, JournalTurns, PasswordPool, Replays, Services, SigningKeys, TidSource, delegation::RenderedBodies,
+    AccountLocks, JournalTurns, Lexicons, PasswordPool, Replays, Services, SigningKeys, TidSource,
+    delegation::RenderedBodies,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -56,6 +57,8 @@ pub struct Server {
     pub locks: AccountLocks,
     /// Opened repository keys.
     pub signing_keys: SigningKeys,
+    /// Schemas.
+    pub lexicons: Lexicons,
     /// Fresh record keys and revisions.
     pub tids: TidSource,
     /// One carrier per identity at a time (`JournalTurns::default()`).

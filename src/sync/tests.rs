@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-const POST: &str = "app.bsky.feed.post";
+const POST: &str = "com.example.post";
 
 fn nsid() -> Nsid {
     POST.parse().unwrap()

@@ -135,8 +135,7 @@ fn lexicon(nsid: &str) -> Reply {
     // Parsed, so that no path can be smuggled in.
     let Ok(nsid) = nsid.parse::<Nsid>() else { return not_found() };
     published().own_text(nsid.as_str()).map_or_else(not_found, |text| {
-        Reply::raw_json(text.as_bytes().to_vec())
-            .with_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))
+        Reply::raw_json(text.to_vec()).with_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))
     })
 }
 

@@ -1,13 +1,13 @@
 //! Request bodies: bytes to types, bounded.
 
-use super::{RequestHead, XrpcError};
+use super::{RequestHead, XrpcError, schemas::check_body};
 use crate::limits::http::EXPLAINED_PARAMETERS;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{BoxStream, StreamExt};
 use http::{HeaderMap, header};
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{DeserializeOwned, Error as _, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use std::{future::Future, marker::PhantomData};
 
@@ -100,12 +100,44 @@ impl<T: DeserializeOwned + Send> FromBody for Json<T> {
         // The parser does not look into texts that nobody reads.
         let text = std::str::from_utf8(text)
             .map_err(|cause| XrpcError::invalid(format!("The request body is not valid JSON: {cause}")))?;
-        serde_json::from_str(text).map(|Object(value)| Self(value)).map_err(|error| {
-            if bytes.is_empty() {
-                return XrpcError::invalid("A request body is expected but none was provided");
+        let properties: Properties = serde_json::from_str(text).map_err(|error| explain::<T>(&error, text))?;
+        let json = serde_json::Value::Object(properties.0);
+        if bytes.is_empty() {
+            let missing = |_| XrpcError::invalid("A request body is expected but none was provided");
+            return T::deserialize(json).map(Self).map_err(missing);
+        }
+        check_body(&head.nsid, &json)?;
+        T::deserialize(json).map(Self).map_err(|error| explain::<T>(&error, text))
+    }
+}
+
+/// A whole JSON object, each of whose properties is there once.
+struct Properties(serde_json::Map<String, serde_json::Value>);
+
+impl<'de> Deserialize<'de> for Properties {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PropertiesVisitor).map(Self)
+    }
+}
+
+struct PropertiesVisitor;
+
+impl<'de> Visitor<'de> for PropertiesVisitor {
+    type Value = serde_json::Map<String, serde_json::Value>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut properties = serde_json::Map::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if properties.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
             }
-            explain::<T>(&error, text)
-        })
+            properties.insert(name, map.next_value()?);
+        }
+        Ok(properties)
     }
 }
 

@@ -14,6 +14,8 @@ impl From<WriteError> for XrpcError {
             WriteError::Inactive(state) => inactive(&state),
             WriteError::TooManyWrites
             | WriteError::UnknownSchema(_)
+            | WriteError::Invalid { .. }
+            | WriteError::RecordKey { .. }
             | WriteError::Json(_)
             | WriteError::NotAnObject
             | WriteError::WrongType { .. }

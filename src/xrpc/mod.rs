@@ -5,10 +5,12 @@ mod body;
 mod error;
 mod error_accounts;
 mod error_delegation;
+mod error_lexicons;
 mod error_records;
 mod error_states;
 mod params;
 mod reply;
+mod schemas;
 mod table;
 
 pub use body::{FromBody, Json, NoInput, Object, RequestBody, Upload};

@@ -1,12 +1,18 @@
 //! Query parameters: text to types, with an error that names the parameter.
 
-use super::XrpcError;
+use super::{XrpcError, schemas::check_query};
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 
-/// Reads the parameters of a method. Repeated keys make a list, unknown ones are ignored, and one with an empty value
+/// Holds the parameters of a call against the method's schema, then reads them.
+pub(super) fn read<T: DeserializeOwned>(nsid: &str, query: Option<&str>) -> Result<T, XrpcError> {
+    check_query(nsid, query.unwrap_or(""))?;
+    parse(query)
+}
+
+/// Reads parameters. Repeated keys make a list, unknown ones are ignored, and one with an empty value
 /// counts as absent, as it always has.
-pub(super) fn parse<T: DeserializeOwned>(query: Option<&str>) -> Result<T, XrpcError> {
+fn parse<T: DeserializeOwned>(query: Option<&str>) -> Result<T, XrpcError> {
     let query = without_empty_values(query.unwrap_or(""));
     serde_html_form::from_str(&query).map_err(|error| explain::<T>(&query, &error.to_string()))
 }

@@ -239,7 +239,7 @@ fn spanned<F: Future + Send + 'static>(call: Call, run: impl FnOnce(Call) -> F) 
 /// The order is the reference's: parameters, auth, body, method.
 async fn run_query<Q: Query>(server: Arc<Server>, call: Call) -> Reply {
     let result = async {
-        let params = params::parse::<Q::Params>(call.uri.query())?;
+        let params = params::read::<Q::Params>(Q::NSID, call.uri.query())?;
         let mut auth = Q::Auth::authenticate(&server, &call.head).await?;
         let spending = auth.spending();
         let output = Q::call(&server, auth, params).await?;
@@ -265,7 +265,7 @@ async fn run_subscription<S: Subscription>(
     server: Arc<Server>,
     call: Call,
 ) -> Result<BoxStream<'static, StreamItem>, Reply> {
-    let result = async { S::open(&server, params::parse::<S::Params>(call.uri.query())?).await };
+    let result = async { S::open(&server, params::read::<S::Params>(S::NSID, call.uri.query())?).await };
     result.await.map_err(|error| finish::<super::auth::Public>(Err(error)))
 }
 

@@ -40,6 +40,7 @@ pub(super) fn good(nsid: &str, did: &str) -> (Who, Takes) {
     let known = match area {
         "admin" => admin(name, did),
         "identity" => identity(name, did),
+        "lexicon" => lexicon(name),
         "repo" => repo(name, did),
         "server" => server(name, did),
         "sync" => sync(name, did),
@@ -105,6 +106,13 @@ fn identity(name: &str, did: &str) -> Option<(Who, Takes)> {
         }
         "submitPlcOperation" => (Session, Body(json!({ "operation": {} }), &["operation"])),
         "updateHandle" => (Session, Body(json!({ "handle": "alice.test" }), &["handle"])),
+        _ => return None,
+    })
+}
+
+fn lexicon(name: &str) -> Option<(Who, Takes)> {
+    Some(match name {
+        "resolveLexicon" => (Anyone, Params(json!({ "nsid": "com.example.hostile" }), &[])),
         _ => return None,
     })
 }

@@ -4,6 +4,7 @@ mod commit;
 mod prepare;
 #[cfg(test)]
 mod tests;
+mod validation;
 
 use super::{
     Server,
@@ -19,7 +20,9 @@ use crate::{
     syntax::{Nsid, RecordKey, Tid},
 };
 pub use backlinks::backlinks;
-use prepare::{Prepared, prepare};
+use prepare::Prepared;
+use std::sync::Arc;
+pub use validation::ValidationStatus;
 
 /// What a caller believes is at a path before its write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,7 +88,8 @@ pub enum Write {
 pub struct WriteRequest {
     /// The writes, at most [`MAX_COMMIT_OPS`].
     pub writes: Vec<Write>,
-    /// Whether the records' schema must be known (`true`). No schemas are known here.
+    /// Whether records are held against their schemas: always (`true`: the schema must be known), never (`false`), or if
+    /// it is known.
     pub validate: Option<bool>,
     /// The commit that the caller believes is the latest.
     pub swap_commit: Option<Cid>,
@@ -100,6 +104,8 @@ pub enum WriteResult {
         path: RecordPath,
         /// What.
         cid: Cid,
+        /// Whether it is known to fit its schema, if that was asked.
+        status: Option<ValidationStatus>,
     },
     /// It is there now; something else may have been there before.
     Updated {
@@ -107,6 +113,8 @@ pub enum WriteResult {
         path: RecordPath,
         /// What.
         cid: Cid,
+        /// Whether it is known to fit its schema, if that was asked.
+        status: Option<ValidationStatus>,
     },
     /// It is not there now.
     Deleted,
@@ -139,9 +147,25 @@ pub enum WriteError {
     /// More writes than one commit may hold.
     #[error("Too many writes. Max: {MAX_COMMIT_OPS}")]
     TooManyWrites,
-    /// `validate` was demanded.
+    /// Validation was demanded, and the schema, or one that it refers to, is not to be had.
     #[error("Unknown lexicon type: {0}")]
     UnknownSchema(Nsid),
+    /// The record does not fit its schema.
+    #[error("Invalid {collection} record: {why}")]
+    Invalid {
+        /// The collection.
+        collection: Nsid,
+        /// What is wrong, and where.
+        why: String,
+    },
+    /// The record's key is not of the kind that its schema wants.
+    #[error("Invalid record key for {collection}: {why}")]
+    RecordKey {
+        /// The collection.
+        collection: Nsid,
+        /// What it must be.
+        why: String,
+    },
     /// The record is not in the data model.
     #[error("Invalid record: {0}")]
     Json(#[from] JsonError),
@@ -234,17 +258,12 @@ impl From<PlanError> for WriteError {
 ///
 /// # Errors
 /// [`WriteError`] says why nothing was written.
-pub async fn write(server: &Server, account: &Account, request: WriteRequest) -> Result<Written, WriteError> {
+pub async fn write(server: &Arc<Server>, account: &Account, request: WriteRequest) -> Result<Written, WriteError> {
     if !allows(&account.state, Capability::Write) {
         return Err(WriteError::Inactive(account.state.clone()));
     }
     if request.writes.len() > MAX_COMMIT_OPS {
         return Err(WriteError::TooManyWrites);
-    }
-    if request.validate == Some(true)
-        && let Some(collection) = request.writes.iter().find_map(Write::collection_of_record)
-    {
-        return Err(WriteError::UnknownSchema(collection.clone()));
     }
     if let Some(collection) = request.writes.iter().map(Write::collection).find(|collection| is_reserved(collection)) {
         return Err(WriteError::Reserved(collection.clone()));
@@ -253,8 +272,11 @@ pub async fn write(server: &Server, account: &Account, request: WriteRequest) ->
     let writes = request
         .writes
         .into_iter()
-        .map(|write| prepare(write, || server.tids.next(now)))
+        .map(|write| prepare::read(write, || server.tids.next(now)))
         .collect::<Result<Vec<_>, _>>()?;
+    let statuses = validation::judge(server, request.validate, &writes).await?;
+    let writes = writes.into_iter().zip(statuses).map(|(write, status)| write.encode(status));
+    let writes = writes.collect::<Result<Vec<_>, _>>()?;
     commit::check_blobs(server, account, &writes).await?;
     let commit = commit::commit(server, account, &writes, request.swap_commit).await?;
     Ok(Written { commit, results: writes.iter().map(result).collect() })
@@ -295,23 +317,15 @@ impl Write {
             | Self::Delete { collection, .. } => collection,
         }
     }
-
-    /// The collection, when the write has a record.
-    fn collection_of_record(&self) -> Option<&Nsid> {
-        match self {
-            Self::Create { collection, .. } | Self::Update { collection, .. } | Self::Put { collection, .. } => {
-                Some(collection)
-            }
-            Self::Delete { .. } => None,
-        }
-    }
 }
 
 fn result(write: &Prepared) -> WriteResult {
     match write {
-        Prepared::Create { path, record, .. } => WriteResult::Created { path: path.clone(), cid: record.cid },
+        Prepared::Create { path, record, .. } => {
+            WriteResult::Created { path: path.clone(), cid: record.cid, status: record.status }
+        }
         Prepared::Update { path, record } | Prepared::Put { path, record, .. } => {
-            WriteResult::Updated { path: path.clone(), cid: record.cid }
+            WriteResult::Updated { path: path.clone(), cid: record.cid, status: record.status }
         }
         Prepared::Delete { .. } => WriteResult::Deleted,
     }

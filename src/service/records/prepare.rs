@@ -1,6 +1,6 @@
 //! From a write as a client asks for it to one that can be planned. Pure, so that it runs before the account's lock is
 //! taken.
-use super::{OwnWrite, SwapRecord, Write, WriteError, backlinks::backlinks};
+use super::{OwnWrite, SwapRecord, ValidationStatus, Write, WriteError, backlinks::backlinks};
 use crate::{
     ipld::{BlobRef, Cid, Map, Value, cbor, json},
     limits::repo::MAX_RECORD_BYTES,
@@ -10,15 +10,15 @@ use crate::{
 };
 use bytes::Bytes;
 
-/// A write whose record is encoded.
+/// A write whose record is a value (`Prepared<Value>`), and then encoded.
 #[derive(Clone, Debug)]
-pub(super) enum Prepared {
+pub(super) enum Prepared<R = Encoded> {
     /// Must not exist yet; with `replace`, other records with the same links go.
-    Create { path: RecordPath, record: Encoded, replace: bool },
+    Create { path: RecordPath, record: R, replace: bool },
     /// Must exist.
-    Update { path: RecordPath, record: Encoded },
+    Update { path: RecordPath, record: R },
     /// May exist.
-    Put { path: RecordPath, record: Encoded, swap: SwapRecord },
+    Put { path: RecordPath, record: R, swap: SwapRecord },
     /// With `lenient`, need not exist.
     Delete { path: RecordPath, swap: SwapRecord, lenient: bool },
 }
@@ -30,15 +30,41 @@ pub(super) struct Encoded {
     pub(super) bytes: Bytes,
     pub(super) blobs: Vec<BlobRef>,
     pub(super) backlinks: Vec<Backlink>,
+    pub(super) status: Option<ValidationStatus>,
 }
 
-impl Prepared {
+impl<R> Prepared<R> {
     /// The record that it writes; none for a deletion.
-    pub(super) fn record(&self) -> Option<&Encoded> {
+    pub(super) fn record(&self) -> Option<&R> {
+        self.parts().map(|(_, record)| record)
+    }
+
+    /// The record that it writes, and where; none for a deletion.
+    pub(super) fn parts(&self) -> Option<(&RecordPath, &R)> {
         match self {
-            Self::Create { record, .. } | Self::Update { record, .. } | Self::Put { record, .. } => Some(record),
+            Self::Create { path, record, .. } | Self::Update { path, record } | Self::Put { path, record, .. } => {
+                Some((path, record))
+            }
             Self::Delete { .. } => None,
         }
+    }
+}
+
+impl Prepared<Value> {
+    /// The same with the record encoded.
+    pub(super) fn encode(self, status: Option<ValidationStatus>) -> Result<Prepared, WriteError> {
+        Ok(match self {
+            Self::Create { path, record, replace } => {
+                Prepared::Create { record: encode(&path.collection, &record, status)?, path, replace }
+            }
+            Self::Update { path, record } => {
+                Prepared::Update { record: encode(&path.collection, &record, status)?, path }
+            }
+            Self::Put { path, record, swap } => {
+                Prepared::Put { record: encode(&path.collection, &record, status)?, path, swap }
+            }
+            Self::Delete { path, swap, lenient } => Prepared::Delete { path, swap, lenient },
+        })
     }
 }
 
@@ -54,19 +80,19 @@ impl Encoded {
     }
 }
 
-/// Prepares one write. `fresh` gives the record key when the client left it out.
-pub(super) fn prepare(write: Write, fresh: impl FnOnce() -> crate::syntax::Tid) -> Result<Prepared, WriteError> {
+/// Reads one write. `fresh` gives the record key when the client left it out.
+pub(super) fn read(write: Write, fresh: impl FnOnce() -> crate::syntax::Tid) -> Result<Prepared<Value>, WriteError> {
     Ok(match write {
         Write::Create { collection, rkey, record, replace_duplicates } => {
-            let record = encode(&collection, &record)?;
+            let record = value(&collection, &record)?;
             let rkey = rkey.unwrap_or_else(|| fresh().into());
             Prepared::Create { path: RecordPath::new(collection, rkey), record, replace: replace_duplicates }
         }
         Write::Update { collection, rkey, record } => {
-            Prepared::Update { record: encode(&collection, &record)?, path: RecordPath::new(collection, rkey) }
+            Prepared::Update { record: value(&collection, &record)?, path: RecordPath::new(collection, rkey) }
         }
         Write::Put { collection, rkey, record, swap } => {
-            Prepared::Put { record: encode(&collection, &record)?, path: RecordPath::new(collection, rkey), swap }
+            Prepared::Put { record: value(&collection, &record)?, path: RecordPath::new(collection, rkey), swap }
         }
         Write::Delete { collection, rkey, swap, lenient } => {
             Prepared::Delete { path: RecordPath::new(collection, rkey), swap, lenient }
@@ -79,11 +105,12 @@ pub(super) fn own(write: OwnWrite) -> Prepared {
     let OwnWrite { path, record } = write;
     let Some(record) = record else { return Prepared::Delete { path, swap: SwapRecord::Any, lenient: true } };
     let bytes = Bytes::from(cbor::encode(&Value::Map(record)));
-    let record = Encoded { cid: Cid::of_cbor(&bytes), bytes, blobs: Vec::new(), backlinks: Vec::new() };
+    let record = Encoded { cid: Cid::of_cbor(&bytes), bytes, blobs: Vec::new(), backlinks: Vec::new(), status: None };
     Prepared::Put { path, record, swap: SwapRecord::Any }
 }
 
-fn encode(collection: &Nsid, record: &serde_json::Value) -> Result<Encoded, WriteError> {
+/// The record as a value with its `$type`.
+fn value(collection: &Nsid, record: &serde_json::Value) -> Result<Value, WriteError> {
     let Value::Map(mut map) = json::from_json(record)? else {
         return Err(WriteError::NotAnObject);
     };
@@ -92,15 +119,20 @@ fn encode(collection: &Nsid, record: &serde_json::Value) -> Result<Encoded, Writ
     if let Some(cid) = legacy_blob(&value) {
         return Err(WriteError::LegacyBlob(cid.to_owned()));
     }
-    let bytes = Bytes::from(cbor::encode(&value));
+    Ok(value)
+}
+
+fn encode(collection: &Nsid, value: &Value, status: Option<ValidationStatus>) -> Result<Encoded, WriteError> {
+    let bytes = Bytes::from(cbor::encode(value));
     if bytes.len() > MAX_RECORD_BYTES {
         return Err(WriteError::RecordTooLarge(bytes.len()));
     }
     Ok(Encoded {
         cid: Cid::of_cbor(&bytes),
         bytes,
-        blobs: json::blob_refs(&value),
-        backlinks: backlinks(collection, &value),
+        blobs: json::blob_refs(value),
+        backlinks: backlinks(collection, value),
+        status,
     })
 }
 

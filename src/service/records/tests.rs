@@ -11,7 +11,7 @@ use futures_util::stream;
 use serde_json::{Value as Json, json};
 use std::{convert::Infallible, sync::Arc};
 
-const POST: &str = "app.bsky.feed.post";
+const POST: &str = "com.example.post";
 const LIKE: &str = "app.bsky.feed.like";
 
 fn nsid(text: &str) -> Nsid {
@@ -92,7 +92,9 @@ impl Bench {
 
 fn created(written: &Written) -> (String, Cid) {
     match &written.results[0] {
-        WriteResult::Created { path, cid } | WriteResult::Updated { path, cid } => (path.rkey.to_string(), *cid),
+        WriteResult::Created { path, cid, .. } | WriteResult::Updated { path, cid, .. } => {
+            (path.rkey.to_string(), *cid)
+        }
         WriteResult::Deleted => panic!("nothing was created"),
     }
 }
@@ -159,11 +161,11 @@ async fn records_that_are_not_in_the_data_model_are_refused() {
 }
 
 #[tokio::test]
-async fn a_schema_cannot_be_demanded() {
+async fn a_schema_that_is_demanded_must_be_known() {
     let bench = Bench::new().await;
     let writes = vec![create(POST, None, json!({}))];
     let refused = bench.refused(WriteRequest { writes, validate: Some(true), swap_commit: None }).await;
-    assert_eq!(refused.to_string(), "Unknown lexicon type: app.bsky.feed.post");
+    assert_eq!(refused.to_string(), "Unknown lexicon type: com.example.post");
 }
 
 #[tokio::test]
@@ -283,31 +285,33 @@ async fn an_account_that_is_not_active_cannot_write() {
 async fn a_second_like_of_the_same_post_replaces_the_first() {
     let bench = Bench::new().await;
     let uri = format!("at://{}/{POST}/1", bench.account.did);
-    let like = |n: i64| json!({ "subject": { "uri": uri, "cid": "x" }, "n": n });
-    bench.write(vec![create(LIKE, Some("first"), like(1))]).await.unwrap();
-    bench
-        .write(vec![create(LIKE, Some("other"), json!({ "subject": { "uri": "at://alice.test/a.b.c/1" } }))])
-        .await
-        .unwrap();
-    bench.write(vec![create(LIKE, Some("second"), like(2))]).await.unwrap();
-    assert!(bench.record(LIKE, "first").await.is_none());
-    assert!(bench.record(LIKE, "second").await.is_some() && bench.record(LIKE, "other").await.is_some());
+    let cid = Cid::of_cbor(b"");
+    let like_of = |uri: &str, n: i64| json!({ "subject": { "uri": uri, "cid": cid }, "n": n, "createdAt": "2026-01-01T00:00:00Z" });
+    let like = |n: i64| like_of(&uri, n);
+    let [first, second, third, other] = ["3jzfcijpj2z22", "3jzfcijpj2z23", "3jzfcijpj2z24", "3jzfcijpj2z25"];
+    bench.write(vec![create(LIKE, Some(first), like(1))]).await.unwrap();
+    bench.write(vec![create(LIKE, Some(other), like_of("at://alice.test/a.b.c/1", 0))]).await.unwrap();
+    bench.write(vec![create(LIKE, Some(second), like(2))]).await.unwrap();
+    assert!(bench.record(LIKE, first).await.is_none());
+    assert!(bench.record(LIKE, second).await.is_some() && bench.record(LIKE, other).await.is_some());
     let keep =
-        Write::Create { collection: nsid(LIKE), rkey: Some(key("third")), record: like(3), replace_duplicates: false };
+        Write::Create { collection: nsid(LIKE), rkey: Some(key(third)), record: like(3), replace_duplicates: false };
     bench.write(vec![keep]).await.unwrap();
-    assert!(bench.record(LIKE, "second").await.is_some() && bench.record(LIKE, "third").await.is_some());
+    assert!(bench.record(LIKE, second).await.is_some() && bench.record(LIKE, third).await.is_some());
 }
 
 #[tokio::test]
 async fn a_follow_of_the_same_account_is_replaced_too() {
     let bench = Bench::new().await;
-    let follow = |n: i64| json!({ "subject": "did:plc:ewvi7nxzyoun6zhxrhs64oiz", "n": n });
-    bench.write(vec![create("app.bsky.graph.follow", Some("a"), follow(1))]).await.unwrap();
-    bench.write(vec![create("app.bsky.graph.follow", Some("b"), follow(2))]).await.unwrap();
+    let follow =
+        |n: i64| json!({ "subject": "did:plc:ewvi7nxzyoun6zhxrhs64oiz", "n": n, "createdAt": "2026-01-01T00:00:00Z" });
+    let [first, second, third] = ["3jzfcijpj2z22", "3jzfcijpj2z23", "3jzfcijpj2z24"];
+    bench.write(vec![create("app.bsky.graph.follow", Some(first), follow(1))]).await.unwrap();
+    bench.write(vec![create("app.bsky.graph.follow", Some(second), follow(2))]).await.unwrap();
     // A block of the same account is another matter.
-    bench.write(vec![create("app.bsky.graph.block", Some("c"), follow(3))]).await.unwrap();
-    assert!(bench.record("app.bsky.graph.follow", "a").await.is_none());
-    assert!(bench.record("app.bsky.graph.follow", "b").await.is_some());
+    bench.write(vec![create("app.bsky.graph.block", Some(third), follow(3))]).await.unwrap();
+    assert!(bench.record("app.bsky.graph.follow", first).await.is_none());
+    assert!(bench.record("app.bsky.graph.follow", second).await.is_some());
 }
 
 #[tokio::test]

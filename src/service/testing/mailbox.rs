@@ -111,7 +111,12 @@ impl Names {
 
     /// Sets `_atproto.<handle>` to this text.
     pub(crate) fn set(&self, handle: &str, text: String) {
-        self.records.lock().unwrap().insert(format!("_atproto.{handle}"), text);
+        self.set_record(&format!("_atproto.{handle}"), text);
+    }
+
+    /// Sets the TXT record of a name.
+    pub(crate) fn set_record(&self, name: &str, text: String) {
+        self.records.lock().unwrap().insert(name.to_owned(), text);
     }
 }
 

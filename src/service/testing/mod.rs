@@ -21,8 +21,8 @@ pub(crate) use directory::{Fault, TestDirectory};
 pub(crate) use mailbox::{Mailbox, Names};
 
 use super::{
-    AccountLocks, JournalTurns, Links, PasswordPool, Policy, Replays, Server, Services, SignUpRules, SigningKeys,
-    TidSource,
+    AccountLocks, JournalTurns, LexiconOptions, Lexicons, Links, PasswordPool, Policy, Replays, Server, Services,
+    SignUpRules, SigningKeys, TidSource,
     accounts::{SignUp, SignedUp, create_account},
     delegation::RenderedBodies,
 };
@@ -228,6 +228,7 @@ fn start(
         signing_keys: SigningKeys::default(),
         tids: TidSource::new(u16::try_from(run).unwrap()),
         journal: JournalTurns::default(),
+        lexicons: Lexicons::new(LexiconOptions { resolve: true, dir: None }).unwrap(),
         replays: Replays::default(),
         trusted: TrustedClient::new(&outbound).unwrap(),
         rendered: RenderedBodies::default(),

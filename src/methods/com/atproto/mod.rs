@@ -1,6 +1,7 @@
 //! `com.atproto.*`.
 pub mod admin;
 pub mod identity;
+pub mod lexicon;
 pub mod repo;
 pub mod server;
 pub mod sync;

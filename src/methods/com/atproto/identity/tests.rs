@@ -31,7 +31,7 @@ async fn what_does_not_exist_has_the_lexicons_error() {
     let refused = get("com.atproto.identity.resolveHandle?handle=nobody.test").await;
     assert_eq!((refused.error(), refused.message()), ((400, "HandleNotFound"), "Unable to resolve handle"));
     let refused = get("com.atproto.identity.resolveHandle?handle=no_handle").await;
-    assert_eq!(refused.error(), (400, "InvalidHandle"));
+    assert_eq!((refused.error(), refused.message()), ((400, "InvalidRequest"), "Error: handle must be a valid handle"));
     assert_eq!(get("com.atproto.identity.resolveHandle").await.error(), (400, "InvalidRequest"));
     let unknown = "did:plc:ewvi7nxzyoun6zhxrhs64oiz";
     for target in [
@@ -70,7 +70,7 @@ async fn a_handle_is_changed_by_its_owner_only() {
     assert_eq!(world.post(UPDATE_HANDLE, As::Nobody, &wanted("dave.test")).await.error(), (401, "AuthMissing"));
     let refused = world.post(UPDATE_HANDLE, me, &wanted("carol.test")).await;
     assert_eq!((refused.error(), refused.message()), ((400, "HandleNotAvailable"), "Handle already taken: carol.test"));
-    assert_eq!(world.post(UPDATE_HANDLE, me, &wanted("x")).await.error(), (400, "InvalidHandle"));
+    assert_eq!(world.post(UPDATE_HANDLE, me, &wanted("x")).await.error(), (400, "InvalidRequest"));
     assert_eq!(world.post(UPDATE_HANDLE, me, &json!({})).await.error(), (400, "InvalidRequest"));
     assert_eq!(world.post(UPDATE_HANDLE, me, &json!({ "handle": 7 })).await.error(), (400, "InvalidRequest"));
 }
@@ -116,7 +116,7 @@ async fn an_operation_is_asked_for_signed_and_submitted() {
     let again = world.post("com.atproto.identity.submitPlcOperation", me, &signed).await;
     assert_eq!(again.status, 200, "what the directory has is true: {}", again.json);
     let refused = world.post("com.atproto.identity.submitPlcOperation", me, &json!({ "operation": 1 })).await;
-    assert_eq!((refused.error(), refused.message()), ((400, "InvalidRequest"), "Invalid operation"));
+    assert_eq!((refused.error(), refused.message()), ((400, "InvalidRequest"), "Input/operation must be an object"));
     for nsid in [sign, "com.atproto.identity.submitPlcOperation"] {
         assert_eq!(world.post(nsid, As::Nobody, &signed).await.error(), (401, "AuthMissing"));
     }

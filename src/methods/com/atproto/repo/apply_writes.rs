@@ -1,11 +1,11 @@
 //! `com.atproto.repo.applyWrites`
-use super::writing::{CommitOutput, UNKNOWN, check_own, uri};
+use super::writing::{CommitOutput, check_own, uri};
 use crate::{
     ipld::Cid,
     limits::http::WRITE_BODY_BYTES,
     service::{
         Server,
-        records::{SwapRecord, Write, WriteRequest, WriteResult, write},
+        records::{SwapRecord, ValidationStatus, Write, WriteRequest, WriteResult, write},
     },
     syntax::{AtIdentifier, Did, Nsid, RecordKey},
     xrpc::{Json, Object, Procedure, XrpcError, auth::ActiveAccess},
@@ -48,9 +48,19 @@ pub struct Output {
 #[serde(tag = "$type", rename_all_fields = "camelCase")]
 enum OpResult {
     #[serde(rename = "com.atproto.repo.applyWrites#createResult")]
-    Create { uri: String, cid: Cid, validation_status: &'static str },
+    Create {
+        uri: String,
+        cid: Cid,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        validation_status: Option<&'static str>,
+    },
     #[serde(rename = "com.atproto.repo.applyWrites#updateResult")]
-    Update { uri: String, cid: Cid, validation_status: &'static str },
+    Update {
+        uri: String,
+        cid: Cid,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        validation_status: Option<&'static str>,
+    },
     #[serde(rename = "com.atproto.repo.applyWrites#deleteResult")]
     Delete {},
 }
@@ -112,11 +122,11 @@ impl Op {
 impl OpResult {
     fn new(did: &Did, result: WriteResult) -> Self {
         match result {
-            WriteResult::Created { path, cid } => {
-                Self::Create { uri: uri(did, &path), cid, validation_status: UNKNOWN }
+            WriteResult::Created { path, cid, status } => {
+                Self::Create { uri: uri(did, &path), cid, validation_status: status.map(ValidationStatus::as_str) }
             }
-            WriteResult::Updated { path, cid } => {
-                Self::Update { uri: uri(did, &path), cid, validation_status: UNKNOWN }
+            WriteResult::Updated { path, cid, status } => {
+                Self::Update { uri: uri(did, &path), cid, validation_status: status.map(ValidationStatus::as_str) }
             }
             WriteResult::Deleted => Self::Delete {},
         }

@@ -1,11 +1,11 @@
 //! `com.atproto.repo.createRecord`
-use super::writing::{RecordOutput, UNKNOWN, check_own, uri};
+use super::writing::{RecordOutput, check_own, uri};
 use crate::{
     ipld::Cid,
     limits::http::WRITE_BODY_BYTES,
     service::{
         Server,
-        records::{Write, WriteRequest, WriteResult, write},
+        records::{ValidationStatus, Write, WriteRequest, WriteResult, write},
     },
     syntax::{AtIdentifier, Nsid, RecordKey},
     xrpc::{Json, Procedure, XrpcError, auth::ActiveAccess},
@@ -53,14 +53,14 @@ impl Procedure for CreateRecord {
             swap_commit: input.swap_commit,
         };
         let written = write(server, &auth.account, request).await?;
-        let Some(WriteResult::Created { path, cid }) = written.results.first() else {
+        let Some(WriteResult::Created { path, cid, status }) = written.results.first() else {
             return Err(XrpcError::internal(&"a creation had no result"));
         };
         Ok(Json(RecordOutput {
             uri: uri(&auth.account.did, path),
             cid: *cid,
             commit: written.commit.map(Into::into),
-            validation_status: UNKNOWN,
+            validation_status: status.map(ValidationStatus::as_str),
         }))
     }
 }

@@ -7,7 +7,7 @@ use crate::{
 use http::{Method, header};
 use serde_json::{Value as Json, json};
 
-const POST: &str = "app.bsky.feed.post";
+const POST: &str = "com.example.post";
 const CREATE: &str = "com.atproto.repo.createRecord";
 const PUT: &str = "com.atproto.repo.putRecord";
 const DELETE: &str = "com.atproto.repo.deleteRecord";
@@ -186,7 +186,10 @@ async fn malformed_batches_are_refused_by_the_write_that_is_wrong() {
         (json!([op("create", None, None)]), "writes/0"),
         (json!([op("create", None, Some(json!({}))), op("update", None, Some(json!({})))]), "writes/1"),
         (json!([op("delete", None, None)]), "rkey"),
-        (json!([op("destroy", Some("a"), None)]), "Action not supported"),
+        (
+            json!([op("destroy", Some("a"), None)]),
+            "Input/writes/0 $type must be one of lex:com.atproto.repo.applyWrites#create, ",
+        ),
         (json!([{ "collection": POST }]), "$type"),
         (json!("all"), ""),
         (json!(many), "Max: 200"),
@@ -313,4 +316,64 @@ async fn a_repository_is_described_with_its_document_and_collections() {
     assert_eq!((&described["did"], &described["handle"]), (&json!(alice.did), &json!("alice.test")));
     assert_eq!(described["didDoc"]["id"], json!(alice.did));
     assert_eq!((&described["collections"], &described["handleIsCorrect"]), (&json!([POST]), &json!(true)));
+}
+
+#[tokio::test]
+async fn a_record_of_a_known_kind_must_fit_its_schema_unless_nobody_asks() {
+    let (bench, alice) = alice().await;
+    let kind = "app.bsky.feed.post";
+    let fine = json!({ "text": "hello", "createdAt": "2026-01-01T00:00:00Z" });
+    let body = |extra: Json| {
+        let mut body = json!({ "repo": alice.did, "collection": kind, "record": fine });
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        body
+    };
+    for validate in [json!({}), json!({ "validate": true })] {
+        let created = bench.post(CREATE, &alice.did, &body(validate.clone())).await.ok();
+        assert_eq!(created["validationStatus"], "valid");
+        let mut wrong = validate;
+        wrong["record"] = json!({ "text": 7, "createdAt": "2026-01-01T00:00:00Z" });
+        let refused = bench.post(CREATE, &alice.did, &body(wrong)).await;
+        assert_eq!(refused.error(), (400, "InvalidRequest".to_owned()));
+        assert_eq!(refused.json()["message"], "Invalid app.bsky.feed.post record: Record/text must be a string");
+    }
+    let missing =
+        bench.post(CREATE, &alice.did, &body(json!({ "record": { "createdAt": "2026-01-01T00:00:00Z" } }))).await;
+    assert_eq!(missing.json()["message"], "Invalid app.bsky.feed.post record: Record must have the property \"text\"");
+    let unchecked = json!({ "record": { "text": 7 }, "validate": false, "rkey": "anything" });
+    let created = bench.post(CREATE, &alice.did, &body(unchecked)).await.ok();
+    assert_eq!(created.get("validationStatus"), None);
+    let keyed = bench.post(CREATE, &alice.did, &body(json!({ "rkey": "anything" }))).await;
+    let words = "Invalid record key for app.bsky.feed.post: it must be a TID, not \"anything\"";
+    assert_eq!(keyed.json()["message"], words);
+    let unknown = json!({ "repo": alice.did, "collection": "com.example.none", "record": {}, "validate": true });
+    let refused = bench.post(CREATE, &alice.did, &unknown).await;
+    assert_eq!(refused.json()["message"], "Unknown lexicon type: com.example.none");
+}
+
+#[tokio::test]
+async fn each_write_of_a_batch_and_a_put_are_checked_too() {
+    let (bench, alice) = alice().await;
+    let write = |kind: &str, rkey: &str, value: Json| json!({ "$type": format!("com.atproto.repo.applyWrites#{kind}"), "collection": "app.bsky.actor.profile", "rkey": rkey, "value": value });
+    let apply = |writes: Vec<Json>| json!({ "repo": alice.did, "writes": writes });
+    let head = bench.fixture.server.store.head(alice.id).await.unwrap();
+    let long = json!({ "displayName": "x".repeat(641) });
+    for (writes, words) in [
+        (
+            vec![write("create", "me", json!({}))],
+            "Invalid record key for app.bsky.actor.profile: it must be \"self\", not \"me\"",
+        ),
+        (
+            vec![write("create", "self", json!({})), write("update", "self", long.clone())],
+            "Invalid app.bsky.actor.profile record: Record/displayName must not be longer than 640 characters",
+        ),
+    ] {
+        assert_eq!(bench.post(APPLY, &alice.did, &apply(writes)).await.json()["message"], words);
+    }
+    assert_eq!(bench.fixture.server.store.head(alice.id).await.unwrap(), head);
+    let done =
+        bench.post(APPLY, &alice.did, &apply(vec![write("create", "self", json!({ "displayName": "Alice" }))])).await;
+    assert_eq!(done.ok()["results"][0]["validationStatus"], "valid");
+    let put = json!({ "repo": alice.did, "collection": "app.bsky.actor.profile", "rkey": "self", "record": long });
+    assert_eq!(bench.post(PUT, &alice.did, &put).await.error(), (400, "InvalidRequest".to_owned()));
 }

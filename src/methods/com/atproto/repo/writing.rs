@@ -10,9 +10,6 @@ use crate::{
 use http::StatusCode;
 use serde::Serialize;
 
-/// No schemas are known, so no record is ever more than this.
-pub(super) const UNKNOWN: &str = "unknown";
-
 /// `com.atproto.repo.defs#commitMeta`.
 #[derive(Debug, Serialize)]
 pub struct CommitOutput {
@@ -34,7 +31,8 @@ pub struct RecordOutput {
     pub(super) cid: Cid,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) commit: Option<CommitOutput>,
-    pub(super) validation_status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) validation_status: Option<&'static str>,
 }
 
 /// A record's AT-URI as text.

@@ -105,7 +105,7 @@ async fn each_refused_sign_up_has_the_name_that_clients_know() {
         ("handle", json!("admin.test"), "HandleNotAvailable", "Reserved handle"),
         ("handle", json!("alice.example.com"), "UnsupportedDomain", "Not a supported handle domain"),
         ("handle", json!("al.test"), "InvalidHandle", "Handle too short"),
-        ("handle", json!("a b"), "InvalidHandle", ""),
+        ("handle", json!("a b"), "InvalidRequest", "Input/handle must be a valid handle"),
         ("handle", Json::Null, "InvalidRequest", ""),
         ("email", Json::Null, "InvalidRequest", "Email is required"),
         ("email", json!("nonsense"), "InvalidEmail", ""),

@@ -10,7 +10,7 @@ use crate::{
 use http::{HeaderName, Method, header};
 use serde_json::{Value as Json, json};
 
-const POST: &str = "app.bsky.feed.post";
+const POST: &str = "com.example.post";
 
 async fn alice() -> (Bench, Account) {
     let bench = Bench::new().await;
@@ -281,7 +281,7 @@ async fn the_stream_opens_replays_and_refuses_nonsense() {
     let items = bench.subscribe("com.atproto.sync.subscribeRepos?cursor=4").await.unwrap();
     let [StreamItem::Frame(frame)] = items.as_slice() else { panic!("one frame: {items:?}") };
     let Frame::Commit(commit) = Frame::decode(frame).unwrap() else { panic!("a commit") };
-    assert_eq!((commit.seq, commit.ops[0].path.as_str()), (5, "app.bsky.feed.post/a"));
+    assert_eq!((commit.seq, commit.ops[0].path.as_str()), (5, "com.example.post/a"));
     let items = bench.subscribe("com.atproto.sync.subscribeRepos?cursor=99").await.unwrap();
     assert!(matches!(items.as_slice(), [StreamItem::Frame(_), StreamItem::Close(1008)]));
     assert_eq!(bench.subscribe("com.atproto.sync.subscribeRepos").await.unwrap(), []);
