@@ -34,6 +34,7 @@ fn help_has_examples_and_every_command_has_help() {
         "adopt",
         "account",
         "crawl",
+        "invite",
         "key",
         "delegate",
         "verify",

@@ -214,6 +214,7 @@ pub fn serve(dir: &Path, port: u16, plc: &str) -> Command {
         .env("HOUSEKEY_IDENTITY_PLC_URL", plc)
         .env("HOUSEKEY_IDENTITY_HANDLE_DOMAINS", ".test")
         .env("HOUSEKEY_ACCOUNTS_INVITE_REQUIRED", "false")
+        .env("HOUSEKEY_ACCOUNTS_SIGN_UPS_PER_ADDRESS", "0")
         .env("HOUSEKEY_OUTBOUND_ALLOW_PRIVATE_ADDRESSES", "true")
         .env("HOUSEKEY_LIMITS_ENABLED", "false")
         .env("HOUSEKEY_ADMIN_PASSWORD", ADMIN_PASSWORD)

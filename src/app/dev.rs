@@ -206,6 +206,7 @@ fn config(
         set("IDENTITY_PLC_URL", plc),
         set("IDENTITY_HANDLE_DOMAINS", HANDLE_DOMAIN),
         set("ACCOUNTS_INVITE_REQUIRED", "false"),
+        set("ACCOUNTS_SIGN_UPS_PER_ADDRESS", "0"),
         set("ADMIN_PASSWORD", admin_password.expose()),
         set("OUTBOUND_ALLOW_PRIVATE_ADDRESSES", "true"),
         // What is developed here is nobody else's business.

@@ -111,7 +111,7 @@ impl Account {
 }
 
 /// The password in the file, or one that is made.
-pub(super) fn new_password(file: Option<&Path>) -> Result<String, Failure> {
+fn new_password(file: Option<&Path>) -> Result<String, Failure> {
     match file {
         Some(path) => fs::read_to_string(path)
             .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())

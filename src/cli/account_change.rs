@@ -1,15 +1,9 @@
 //! `housekey account delete|takedown|restore|…`: what changes an account, as the administrator of a running server.
 
-use super::{
-    Failure,
-    account::{Common, new_password},
-    api::Api,
-    ask, print_json,
-};
+use super::{Failure, account::Common, api::Api, ask, print_json};
 use crate::syntax::{AtIdentifier, AtUri};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use std::path::PathBuf;
 
 const UPDATE_STATUS: &str = "com.atproto.admin.updateSubjectStatus";
 
@@ -73,22 +67,10 @@ pub(super) enum Change {
         #[command(flatten)]
         common: Common,
     },
-    /// Give an account another e-mail address
-    Email {
+    /// Give an account a new signing key, in its DID document and under its repository
+    RotateKey {
         /// Its handle or DID
         actor: AtIdentifier,
-        /// The new address
-        email: String,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Give an account another password; its sessions end
-    Password {
-        /// Its handle or DID
-        actor: AtIdentifier,
-        /// File with the new password [default: one is made and printed]
-        #[arg(long, value_name = "FILE")]
-        password_file: Option<PathBuf>,
         #[command(flatten)]
         common: Common,
     },
@@ -147,28 +129,13 @@ impl Change {
                 )
                 .await
             }
-            Self::Email { actor, email, common } => {
-                let said = format!("Its address is {email} now.");
-                post(
-                    &actor,
-                    &common,
-                    "com.atproto.admin.updateAccountEmail",
-                    "account",
-                    json!({ "email": email }),
-                    &said,
-                )
-                .await
-            }
-            Self::Password { actor, password_file, common } => {
-                let is_made = password_file.is_none();
-                let password = new_password(password_file.as_deref())?;
-                let said = if is_made {
-                    format!("Its password is {password} now.")
-                } else {
-                    "It has a new password.".to_owned()
-                };
-                let nsid = "com.atproto.admin.updateAccountPassword";
-                post(&actor, &common, nsid, "did", json!({ "password": password }), &said).await
+            Self::RotateKey { actor, common } => {
+                let api = Api::new(&common.server)?;
+                let made = api.admin_post("com.atproto.server.reserveSigningKey", &json!({})).await?;
+                let key = text(&made, "signingKey").to_owned();
+                let said = format!("Its signing key is {key} now.");
+                let nsid = "com.atproto.admin.updateAccountSigningKey";
+                post(&actor, &common, nsid, "did", json!({ "signingKey": key }), &said).await
             }
             Self::Revoke { actor, common } => {
                 let said = "Its sessions are over, and its password opens nothing any more.";

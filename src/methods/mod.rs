@@ -28,6 +28,7 @@ pub fn methods() -> Methods {
         .query::<admin::GetSubjectStatus>()
         .query::<admin::SearchAccounts>()
         .procedure::<admin::UpdateAccountHandle>()
+        .procedure::<admin::UpdateAccountSigningKey>()
         .procedure::<admin::UpdateSubjectStatus>()
         // com.atproto.identity
         .query::<identity::GetRecommendedDidCredentials>()

@@ -37,6 +37,12 @@ pub enum JournalKind {
     Submit,
     /// A delegation that is created, updated or ended.
     Delegation(DelegationChange),
+    /// Another signing key, one of those that were reserved.
+    #[serde(rename_all = "camelCase")]
+    SigningKey {
+        /// Its public half.
+        did_key: String,
+    },
 }
 /// What a change of a delegation writes into the repository once its operation stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +136,15 @@ pub enum JournalEffect {
         /// The delegation.
         row: DelegationRow,
     },
+    /// The account's key, and its latest commit signed anew, with all events.
+    SigningKey {
+        /// The private half, sealed for the account.
+        sealed: Vec<u8>,
+        /// The public half.
+        did_key: String,
+        /// The commit.
+        commit: ChangeSet,
+    },
 }
 /// The start of the journal's queries, with the columns that [`row_columns`] reads.
 macro_rules! select_row {
@@ -153,6 +168,7 @@ enum PreparedEffect {
     UpdateHandle(Handle, Vec<(UnnumberedFrame, Timestamp)>),
     Events(Vec<(UnnumberedFrame, Timestamp)>),
     Delegation(Option<Box<Prepared>>, Vec<(UnnumberedFrame, Timestamp)>, DelegationRow),
+    SigningKey { sealed: Vec<u8>, did_key: String, commit: Box<Prepared> },
 }
 
 impl Store {
@@ -253,6 +269,10 @@ impl Store {
                 let commit = commit.map(|change| prepare(&inner.shared, &inner.points, change)).transpose()?;
                 PreparedEffect::Delegation(commit.map(Box::new), timed(events)?, row)
             }
+            JournalEffect::SigningKey { sealed, did_key, commit } => {
+                let commit = Box::new(prepare(&inner.shared, &inner.points, commit)?);
+                PreparedEffect::SigningKey { sealed, did_key, commit }
+            }
         };
         let settled = self
             .write(move |work| {
@@ -261,7 +281,9 @@ impl Store {
             })
             .await?;
         match settled {
-            PreparedEffect::CreateAccount(prepared) | PreparedEffect::Delegation(Some(prepared), ..) => {
+            PreparedEffect::CreateAccount(prepared)
+            | PreparedEffect::Delegation(Some(prepared), ..)
+            | PreparedEffect::SigningKey { commit: prepared, .. } => {
                 prepared.settle(&inner.shared);
             }
             PreparedEffect::UpdateHandle(..) | PreparedEffect::Events(_) | PreparedEffect::Delegation(None, ..) => {}
@@ -301,11 +323,17 @@ pub(super) fn insert_row(conn: &Connection, account: AccountId, row: &NewJournal
     let kind = serde_json::to_string(&row.kind).map_err(|cause| StoreError::Damaged(cause.to_string()))?;
     let held = match &row.kind {
         JournalKind::UpdateHandle { handle } => Some(handle.as_str()),
-        JournalKind::CreateAccount | JournalKind::Submit | JournalKind::Delegation(_) => None,
+        JournalKind::CreateAccount
+        | JournalKind::Submit
+        | JournalKind::Delegation(_)
+        | JournalKind::SigningKey { .. } => None,
     };
     let statement = match &row.kind {
         JournalKind::Delegation(change) => change.statement_cid.as_ref().map(Cid::digest),
-        JournalKind::CreateAccount | JournalKind::Submit | JournalKind::UpdateHandle { .. } => None,
+        JournalKind::CreateAccount
+        | JournalKind::Submit
+        | JournalKind::UpdateHandle { .. }
+        | JournalKind::SigningKey { .. } => None,
     };
     sql::execute(
         conn,
@@ -361,6 +389,15 @@ fn apply(work: &mut Work<'_>, id: JournalId, effect: &PreparedEffect, at: Timest
             }
             write_row(work.conn, row.account, delegation)?;
             work.announce(events)?;
+        }
+        PreparedEffect::SigningKey { sealed, did_key, commit } => {
+            sql::execute(
+                work.conn,
+                "UPDATE accounts SET sealed_signing_key = ?2, signing_key = ?3 WHERE id = ?1",
+                (row.account.0, sealed, did_key),
+            )?;
+            sql::execute(work.conn, "DELETE FROM reserved_keys WHERE did_key = ?1", [did_key])?;
+            commit.apply(work).map_err(commit_failed)?;
         }
     }
     // What stands beyond it came from elsewhere.

@@ -6,6 +6,7 @@ use super::XrpcError;
 use crate::{
     service::{
         deletion::DeleteError,
+        identity::RotateKeyError,
         invite_codes::DisableInvitesError,
         states::{ActivateError, DeactivateError, ModerationError, NotHere},
     },
@@ -86,6 +87,18 @@ impl From<DisableInvitesError> for XrpcError {
         match error {
             DisableInvitesError::Admin | DisableInvitesError::TooMany => Self::invalid(message),
             DisableInvitesError::Store(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<RotateKeyError> for XrpcError {
+    fn from(error: RotateKeyError) -> Self {
+        let message = error.to_string();
+        match error {
+            RotateKeyError::NotReserved(_) | RotateKeyError::Operation(_) => Self::invalid(message),
+            RotateKeyError::State(cause) => cause.into(),
+            RotateKeyError::Journal(cause) => cause.into(),
+            RotateKeyError::Store(cause) => cause.into(),
         }
     }
 }

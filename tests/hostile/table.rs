@@ -63,6 +63,7 @@ fn admin(name: &str, did: &str) -> Option<(Who, Takes)> {
         "getSubjectStatus" => (Admin, Params(json!({ "did": did }), &["uri", "blob"])),
         "getInviteCodes" | "searchAccounts" => (Admin, Params(json!({}), &["limit", "cursor"])),
         "updateAccountHandle" => (Admin, Body(json!({ "did": NOBODY, "handle": "a b" }), &["did", "handle"])),
+        "updateAccountSigningKey" => (Admin, Body(json!({ "did": NOBODY, "signingKey": "x" }), &["did", "signingKey"])),
         "updateSubjectStatus" => {
             let subject = json!({ "$type": "com.atproto.admin.defs#repoRef", "did": NOBODY });
             (Admin, Body(json!({ "subject": subject, "takedown": { "applied": true } }), &["subject"]))

@@ -3,6 +3,7 @@
 mod change;
 mod plc_operations;
 mod resolve;
+mod signing_key;
 #[cfg(test)]
 mod tests;
 
@@ -12,3 +13,5 @@ pub use plc_operations::{
     sign_plc_operation, submit_plc_operation,
 };
 pub use resolve::{Identity, ResolveIdentityError, resolve_did, resolve_handle, resolve_identity};
+pub(in crate::service) use signing_key::effect as signing_key_effect;
+pub use signing_key::{RotateKeyError, rotate_signing_key};

@@ -13,7 +13,7 @@ use crate::{
     limits::journal as limits,
     outbound::{Mail, MailError, PostError},
     plc::{Entry, log::standing},
-    service::{Server, delegation, genesis},
+    service::{Server, delegation, genesis, identity},
     store::{
         Account, CreateConflict, DelegationChange, JournalEffect, JournalId, JournalKind, JournalRow, JournalState,
         StoreError,
@@ -134,7 +134,9 @@ impl Carrier {
         let told = self.told_by(row).await?;
         // A commit is planned over the head, which must not move before it is written.
         let guard = match row.change.kind {
-            JournalKind::Delegation(_) => Some(self.server.locks.lock(row.account).await),
+            JournalKind::Delegation(_) | JournalKind::SigningKey { .. } => {
+                Some(self.server.locks.lock(row.account).await)
+            }
             JournalKind::CreateAccount | JournalKind::UpdateHandle { .. } | JournalKind::Submit => None,
         };
         let effect = self.effect(row, &account).await?;
@@ -181,6 +183,7 @@ impl Carrier {
                 JournalEffect::Events(vec![event::identity(&account.did, Some(&account.handle), now)])
             }
             JournalKind::Delegation(change) => delegation::effect(&self.server, account, change).await?,
+            JournalKind::SigningKey { did_key } => identity::signing_key_effect(&self.server, account, did_key).await?,
         })
     }
 

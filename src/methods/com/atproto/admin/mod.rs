@@ -14,6 +14,7 @@ mod subject;
 #[cfg(test)]
 mod tests;
 mod update_account_handle;
+mod update_account_signing_key;
 mod update_subject_status;
 
 pub use account_view::AccountView;
@@ -29,4 +30,5 @@ pub use get_subject_status::GetSubjectStatus;
 pub use search_accounts::SearchAccounts;
 pub use subject::{StatusAttr, SubjectRef};
 pub use update_account_handle::UpdateAccountHandle;
+pub use update_account_signing_key::UpdateAccountSigningKey;
 pub use update_subject_status::UpdateSubjectStatus;
