@@ -49,8 +49,8 @@ fn unreachable_key<T>() -> T {
 fn tree() -> (Cid, MemoryBlocks) {
     let mut blocks = MemoryBlocks::default();
     let entries: Vec<(String, Cid)> = (0..KEYS).map(|n| (path(n).to_string(), encoded(n).0)).collect();
-    let root = mst::build(entries, &mut |cid, bytes| {
-        blocks.0.insert(cid, bytes);
+    let root = mst::build(entries, &mut |built| {
+        blocks.0.insert(built.cid, built.block);
     });
     (root.unwrap_or_else(|_| unreachable_key()), blocks)
 }

@@ -147,7 +147,7 @@ async fn replay(base: &str, heads: &BTreeMap<String, String>) -> BTreeMap<String
 }
 
 fn root_of(records: &BTreeMap<String, Cid>) -> Cid {
-    mst::build(records.iter().map(|(key, cid)| (key, *cid)), &mut |_, _| {}).unwrap()
+    mst::build(records.iter().map(|(key, cid)| (key, *cid)), &mut |_| {}).unwrap()
 }
 
 /// Somebody who changes a delegation again and again.

@@ -7,6 +7,7 @@ pub mod config;
 pub mod delegation;
 pub mod firehose;
 pub mod http;
+pub mod import;
 pub mod ipld;
 pub mod journal;
 pub mod lexicon;

@@ -48,6 +48,8 @@ pub fn methods() -> Methods {
         .procedure::<repo::DeleteRecord>()
         .query::<repo::DescribeRepo>()
         .query::<repo::GetRecord>()
+        .procedure::<repo::ImportRepo>()
+        .query::<repo::ListMissingBlobs>()
         .query::<repo::ListRecords>()
         .procedure::<repo::PutRecord>()
         .procedure::<repo::UploadBlob>()

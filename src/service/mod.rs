@@ -10,6 +10,7 @@ pub(crate) mod fixture;
 mod genesis;
 pub mod handles;
 pub mod identity;
+pub mod import;
 pub mod invite_codes;
 pub mod invites;
 pub mod journal;

@@ -4,7 +4,10 @@
 
 use bytes::Bytes;
 use rusqlite::{Connection, OpenFlags, Params, Row};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use super::{
     AccountId, Backlink, OpenError, StoreError, StoredEvent,
@@ -77,9 +80,10 @@ impl AuditRecord {
         self.links == links.iter().map(link_hash).collect::<Vec<_>>().concat()
     }
 
-    /// Whether the record is noted to use exactly these blobs.
+    /// Whether the record is noted to use exactly these blobs, in whatever order and however often.
     pub fn has_blobs(&self, blobs: &[Cid]) -> bool {
-        self.blobs == blobs.iter().flat_map(|cid| *cid.digest()).collect::<Vec<_>>()
+        let noted: BTreeSet<&[u8]> = self.blobs.chunks(32).collect();
+        noted == blobs.iter().map(|cid| &cid.digest()[..]).collect()
     }
 }
 
@@ -196,10 +200,12 @@ impl AuditReader {
     /// # Errors
     /// [`StoreError`] as the database says.
     pub fn record_count(&self, account: AccountId) -> Result<u64, StoreError> {
-        let count: Option<i64> =
-            sql::one(&self.conn, "SELECT count(*) FROM records WHERE account = ?1", [account.0], |row| {
-                sql::col(row, 0)
-            })?;
+        let count: Option<i64> = sql::one(
+            &self.conn,
+            "SELECT count(*) FROM records WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1)",
+            [account.0],
+            |row| sql::col(row, 0),
+        )?;
         Ok(u64::try_from(count.unwrap_or(0)).unwrap_or(0))
     }
 
@@ -210,7 +216,8 @@ impl AuditReader {
     pub fn collections(&self, account: AccountId) -> Result<Vec<AuditCollection>, StoreError> {
         self.all(
             "SELECT id, nsid FROM collections
-             WHERE EXISTS (SELECT 1 FROM records WHERE account = ?1 AND collection = collections.id)
+             WHERE EXISTS (SELECT 1 FROM records WHERE collection = collections.id
+                 AND tree = (SELECT tree FROM repos WHERE repos.account = ?1))
              ORDER BY nsid || '/'",
             [account.0],
             |row| Ok(AuditCollection { id: sql::col(row, 0)?, nsid: sql::parsed(row, 1)? }),
@@ -243,7 +250,8 @@ impl AuditReader {
         let after = after.map_or("", RecordKey::as_str);
         self.all(
             "SELECT rkey, digest, rev, value, links, blobs FROM records
-             WHERE account = ?1 AND collection = ?2 AND rkey > ?3 ORDER BY rkey LIMIT ?4",
+             WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1) AND collection = ?2 AND rkey > ?3
+             ORDER BY rkey LIMIT ?4",
             (account.0, collection.id, after, sql::limit(AUDIT_PAGE_ROWS)),
             |row| {
                 Ok(AuditRecord {
@@ -266,7 +274,8 @@ impl AuditReader {
         let (first, height) = after.map_or(("", 256), |node| (node.first.as_str(), i64::from(node.height)));
         self.all(
             "SELECT first, height, digest, block FROM nodes
-             WHERE account = ?1 AND first >= ?2 AND NOT (first = ?2 AND height >= ?3)
+             WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1)
+             AND first >= ?2 AND NOT (first = ?2 AND height >= ?3)
              ORDER BY first, height DESC LIMIT ?4",
             (account.0, first, height, sql::limit(AUDIT_PAGE_ROWS)),
             |row| {
@@ -304,7 +313,9 @@ impl AuditReader {
     /// # Errors
     /// [`StoreError`] as the database says.
     pub fn blob_uses(&self, account: AccountId, cid: &Cid) -> Result<u64, StoreError> {
-        let sql_text = "SELECT count(*) FROM record_blobs WHERE account = ?1 AND digest = ?2";
+        let sql_text = "SELECT count(*) FROM record_blobs WHERE digest = ?2 AND tree IN (
+                            SELECT tree FROM repos WHERE account = ?1
+                            UNION ALL SELECT tree FROM loose_trees WHERE account = ?1)";
         let count: Option<i64> = sql::one(&self.conn, sql_text, (account.0, cid.digest()), |row| sql::col(row, 0))?;
         Ok(u64::try_from(count.unwrap_or(0)).unwrap_or(0))
     }
@@ -316,8 +327,9 @@ impl AuditReader {
     pub fn missing_blobs(&self, account: AccountId) -> Result<u64, StoreError> {
         let count: Option<i64> = sql::one(
             &self.conn,
-            "SELECT count(DISTINCT digest) FROM record_blobs u WHERE account = ?1
-             AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.account = u.account AND b.digest = u.digest)",
+            "SELECT count(DISTINCT digest) FROM record_blobs u
+             WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1)
+             AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.account = ?1 AND b.digest = u.digest)",
             [account.0],
             |row| sql::col(row, 0),
         )?;

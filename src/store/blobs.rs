@@ -59,7 +59,9 @@ impl Store {
                 sql::execute(
                     work.conn,
                     "INSERT INTO blobs (account, digest, mime_type, size, permanent, created_at)
-                     VALUES (?1, ?2, ?3, ?4, EXISTS (SELECT 1 FROM record_blobs WHERE account = ?1 AND digest = ?2), ?5)
+                     VALUES (?1, ?2, ?3, ?4, EXISTS (SELECT 1 FROM record_blobs WHERE digest = ?2 AND tree IN (
+                         SELECT tree FROM repos WHERE account = ?1
+                         UNION ALL SELECT tree FROM loose_trees WHERE account = ?1)), ?5)
                      ON CONFLICT DO UPDATE SET created_at = ?5 WHERE permanent = 0",
                     (account.0, cid.digest(), mime_type, size, now.as_micros()),
                 )?;
@@ -97,8 +99,8 @@ impl Store {
         self.point(|conn| {
             sql::all(
                 conn,
-                "SELECT DISTINCT digest FROM record_blobs WHERE account = ?1 AND digest > ?2 AND rev > ?3
-                 ORDER BY digest LIMIT ?4",
+                "SELECT DISTINCT digest FROM record_blobs WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1)
+                 AND digest > ?2 AND rev > ?3 ORDER BY digest LIMIT ?4",
                 (account.0, digest_behind(cursor.as_ref()), since.map_or(-1, sql::rev), sql::limit(limit)),
                 |row| sql::raw_cid(row, 0),
             )
@@ -119,8 +121,8 @@ impl Store {
             sql::all(
                 conn,
                 "SELECT digest, nsid, rkey, min(collection) FROM record_blobs JOIN collections ON id = collection
-                 WHERE account = ?1 AND digest > ?2 AND NOT EXISTS (SELECT 1 FROM blobs
-                     WHERE blobs.account = record_blobs.account AND blobs.digest = record_blobs.digest)
+                 WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1) AND digest > ?2
+                 AND NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.account = ?1 AND blobs.digest = record_blobs.digest)
                  GROUP BY digest ORDER BY digest LIMIT ?3",
                 (account.0, digest_behind(cursor.as_ref()), sql::limit(limit)),
                 |row| {

@@ -155,90 +155,54 @@ impl Prepared {
         let Some(emptied) = &self.emptied else {
             return Err(StoreError::Damaged("nodes of the old tree are missing".to_owned()).into());
         };
-        let rev = sql::rev(self.head.rev);
-        let retire = work.shared.exports.is_open(self.account);
-        self.write_nodes(work, emptied, rev, retire)?;
+        let tree = tree_of(work.conn, self.account)?;
+        let target = Target {
+            account: self.account.0,
+            tree,
+            rev: sql::rev(self.head.rev),
+            retire: work.shared.exports.is_open(tree),
+        };
+        self.write_nodes(work, emptied, target)?;
         let mut dropped_blobs = Vec::new();
         for change in &self.records {
-            self.write_record(work, change, rev, retire, &mut dropped_blobs)?;
+            write_record(work, change, target, &mut dropped_blobs)?;
         }
         self.demote_blobs(work, &dropped_blobs)?;
         sql::execute(
             work.conn,
-            "INSERT INTO repos (account, commit_digest, rev, data_digest, block) VALUES (?1, ?2, ?3, ?4, ?5)
+            "INSERT INTO repos (account, commit_digest, rev, data_digest, block, tree) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT DO UPDATE SET commit_digest = ?2, rev = ?3, data_digest = ?4, block = ?5",
-            (self.account.0, self.head.commit.digest(), rev, self.head.data.digest(), &self.commit[..]),
+            (self.account.0, self.head.commit.digest(), target.rev, self.head.data.digest(), &self.commit[..], tree),
         )?;
         work.set_head(self.account, Some(self.head));
         Ok(Committed { last_seq: work.announce(&self.events)? })
     }
 
-    fn write_nodes(&self, work: &Work<'_>, emptied: &[Place], rev: i64, retire: bool) -> Result<(), StoreError> {
-        if retire {
+    fn write_nodes(&self, work: &Work<'_>, emptied: &[Place], target: Target) -> Result<(), StoreError> {
+        let Target { tree, rev, .. } = target;
+        if target.retire {
             let places = self.nodes.iter().map(|(_, node)| &node.place).chain(emptied);
             for place in places {
                 sql::execute(
                     work.conn,
-                    "INSERT INTO retired_nodes (account, first, height, digest, rev, block, gone)
-                     SELECT account, first, height, digest, rev, block, ?4 FROM nodes
-                     WHERE account = ?1 AND first = ?2 AND height = ?3",
-                    (self.account.0, &*place.first, place.height, rev),
+                    "INSERT INTO retired_nodes (tree, first, height, digest, rev, block, gone)
+                     SELECT tree, first, height, digest, rev, block, ?4 FROM nodes
+                     WHERE tree = ?1 AND first = ?2 AND height = ?3",
+                    (tree, &*place.first, place.height, rev),
                 )?;
             }
         }
         for place in emptied {
             sql::execute(
                 work.conn,
-                "DELETE FROM nodes WHERE account = ?1 AND first = ?2 AND height = ?3",
-                (self.account.0, &*place.first, place.height),
+                "DELETE FROM nodes WHERE tree = ?1 AND first = ?2 AND height = ?3",
+                (tree, &*place.first, place.height),
             )?;
         }
         for (cid, node) in &self.nodes {
-            sql::execute(
-                work.conn,
-                "INSERT INTO nodes (account, first, height, digest, rev, block) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT DO UPDATE SET digest = ?4, rev = ?5, block = ?6",
-                (self.account.0, &*node.place.first, node.place.height, cid.digest(), rev, &node.block[..]),
-            )?;
+            write_node(work.conn, tree, cid, node, rev)?;
         }
         Ok(())
-    }
-
-    fn write_record(
-        &self,
-        work: &mut Work<'_>,
-        change: &RecordChange,
-        rev: i64,
-        retire: bool,
-        dropped_blobs: &mut Vec<[u8; 32]>,
-    ) -> Result<(), CommitRefused> {
-        let collection = work.collection_id(&change.path.collection)?;
-        let rkey = change.path.rkey.as_str();
-        let key = (self.account.0, collection, rkey);
-        let old = sql::one(
-            work.conn,
-            "SELECT links, blobs FROM records WHERE account = ?1 AND collection = ?2 AND rkey = ?3",
-            key,
-            |row| Ok((sql::col::<Option<Vec<u8>>>(row, 0)?, sql::col::<Option<Vec<u8>>>(row, 1)?)),
-        )?;
-        if old.is_some() && retire {
-            sql::execute(
-                work.conn,
-                "INSERT INTO retired_records (account, collection, rkey, digest, rev, value, gone)
-                 SELECT account, collection, rkey, digest, rev, value, ?4 FROM records
-                 WHERE account = ?1 AND collection = ?2 AND rkey = ?3",
-                (key.0, key.1, key.2, rev),
-            )?;
-        }
-        let existed = old.is_some();
-        if let Some((links, blobs)) = old {
-            drop_links(work, key, links.as_deref().unwrap_or_default())?;
-            drop_blobs(work, key, blobs.as_deref().unwrap_or_default(), dropped_blobs)?;
-        }
-        match &change.put {
-            Some(put) => write_put(work, key, put, rev, existed),
-            None => Ok(delete(work, key)?),
-        }
     }
 
     /// Blobs that lost a reference in this commit and have none left are temporary again, from this commit on.
@@ -248,7 +212,9 @@ impl Prepared {
             sql::execute(
                 work.conn,
                 "UPDATE blobs SET permanent = 0, created_at = ?3 WHERE account = ?1 AND digest = ?2 AND permanent = 1
-                 AND NOT EXISTS (SELECT 1 FROM record_blobs WHERE account = ?1 AND digest = ?2)",
+                 AND NOT EXISTS (SELECT 1 FROM record_blobs WHERE digest = ?2 AND tree IN (
+                     SELECT tree FROM repos WHERE account = ?1
+                     UNION ALL SELECT tree FROM loose_trees WHERE account = ?1))",
                 (self.account.0, digest, now),
             )?;
         }
@@ -256,85 +222,155 @@ impl Prepared {
     }
 }
 
+/// Where a change is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub(super) account: i64,
+    /// The tree that the rows hang on.
+    pub(super) tree: i64,
+    pub(super) rev: i64,
+    /// Whether what is replaced is kept for an open export.
+    pub(super) retire: bool,
+}
+
+/// Tree, collection and record key.
 type RecordKeyColumns<'a> = (i64, i64, &'a str);
 
-fn write_put(
-    work: &Work<'_>,
-    (account, collection, rkey): RecordKeyColumns<'_>,
-    put: &RecordPut,
+/// The tree that is the account's repository, or will be with its first commit.
+pub(super) fn tree_of(conn: &rusqlite::Connection, account: AccountId) -> Result<i64, StoreError> {
+    const QUERY: &str = "SELECT tree FROM repos WHERE account = ?1";
+    Ok(sql::one(conn, QUERY, [account.0], |row| sql::col(row, 0))?.unwrap_or(account.0))
+}
+
+/// Writes a node at its place.
+pub(super) fn write_node(
+    conn: &rusqlite::Connection,
+    tree: i64,
+    cid: &Cid,
+    node: &PlacedNode,
     rev: i64,
-    existed: bool,
+) -> Result<(), StoreError> {
+    sql::execute(
+        conn,
+        "INSERT INTO nodes (tree, first, height, digest, rev, block) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE SET digest = ?4, rev = ?5, block = ?6",
+        (tree, &*node.place.first, node.place.height, cid.digest(), rev, &node.block[..]),
+    )
+    .map(drop)
+}
+
+fn write_record(
+    work: &mut Work<'_>,
+    change: &RecordChange,
+    target: Target,
+    dropped_blobs: &mut Vec<[u8; 32]>,
 ) -> Result<(), CommitRefused> {
+    let collection = work.collection_id(&change.path.collection)?;
+    let rkey = change.path.rkey.as_str();
+    let key = (target.tree, collection, rkey);
+    let old = sql::one(
+        work.conn,
+        "SELECT links, blobs FROM records WHERE tree = ?1 AND collection = ?2 AND rkey = ?3",
+        key,
+        |row| Ok((sql::col::<Option<Vec<u8>>>(row, 0)?, sql::col::<Option<Vec<u8>>>(row, 1)?)),
+    )?;
+    if old.is_some() && target.retire {
+        sql::execute(
+            work.conn,
+            "INSERT INTO retired_records (tree, collection, rkey, digest, rev, value, gone)
+             SELECT tree, collection, rkey, digest, rev, value, ?4 FROM records
+             WHERE tree = ?1 AND collection = ?2 AND rkey = ?3",
+            (key.0, key.1, key.2, target.rev),
+        )?;
+    }
+    let existed = old.is_some();
+    if let Some((links, blobs)) = old {
+        drop_links(work, key, links.as_deref().unwrap_or_default())?;
+        drop_blobs(work, key, blobs.as_deref().unwrap_or_default(), dropped_blobs)?;
+    }
+    let Some(put) = &change.put else { return Ok(delete(work, target.account, key)?) };
+    if let Some(missing) = write_put(work.conn, target, (collection, rkey), put)? {
+        return Err(CommitRefused::BlobMissing(missing));
+    }
+    if !existed {
+        sql::execute(
+            work.conn,
+            "INSERT INTO account_collections (account, collection) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            (target.account, collection),
+        )?;
+    }
+    Ok(())
+}
+
+/// Writes a record with its links and references to blobs, which become permanent; returns the first blob that is not
+/// here.
+pub(super) fn write_put(
+    conn: &rusqlite::Connection,
+    target: Target,
+    (collection, rkey): (i64, &str),
+    put: &RecordPut,
+) -> Result<Option<Cid>, StoreError> {
+    let Target { account, tree, rev, .. } = target;
     let hashes: Vec<LinkHash> = put.backlinks.iter().map(link_hash).collect();
     for hash in &hashes {
         sql::execute(
-            work.conn,
-            "INSERT INTO backlinks (account, collection, hash, rkey) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-            (account, collection, hash, rkey),
+            conn,
+            "INSERT INTO backlinks (tree, collection, hash, rkey) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            (tree, collection, hash, rkey),
         )?;
     }
+    let mut missing = None;
     for blob in &put.blobs {
         let uploaded = blob.codec() == Codec::Raw
             && sql::execute(
-                work.conn,
+                conn,
                 "UPDATE blobs SET permanent = 1 WHERE account = ?1 AND digest = ?2",
                 (account, blob.digest()),
             )? == 1;
         if !uploaded {
-            return Err(CommitRefused::BlobMissing(*blob));
+            missing = missing.or(Some(*blob));
         }
         sql::execute(
-            work.conn,
-            "INSERT INTO record_blobs (account, digest, collection, rkey, rev) VALUES (?1, ?2, ?3, ?4, ?5)
+            conn,
+            "INSERT INTO record_blobs (tree, digest, collection, rkey, rev) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT DO NOTHING",
-            (account, blob.digest(), collection, rkey, rev),
+            (tree, blob.digest(), collection, rkey, rev),
         )?;
     }
     let links = (!hashes.is_empty()).then(|| hashes.concat());
     let blobs: Option<Vec<u8>> =
         (!put.blobs.is_empty()).then(|| put.blobs.iter().flat_map(|cid| *cid.digest()).collect());
     sql::execute(
-        work.conn,
-        "INSERT INTO records (account, collection, rkey, digest, rev, value, links, blobs)
+        conn,
+        "INSERT INTO records (tree, collection, rkey, digest, rev, value, links, blobs)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT DO UPDATE SET digest = ?4, rev = ?5, value = ?6, links = ?7, blobs = ?8",
-        (account, collection, rkey, put.cid.digest(), rev, &put.value[..], links, blobs),
+        (tree, collection, rkey, put.cid.digest(), rev, &put.value[..], links, blobs),
     )?;
-    if !existed {
-        sql::execute(
-            work.conn,
-            "INSERT INTO account_collections (account, collection) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-            (account, collection),
-        )?;
-    }
-    Ok(())
+    Ok(missing)
 }
 
-fn delete(work: &Work<'_>, (account, collection, rkey): RecordKeyColumns<'_>) -> Result<(), StoreError> {
+fn delete(work: &Work<'_>, account: i64, (tree, collection, rkey): RecordKeyColumns<'_>) -> Result<(), StoreError> {
     sql::execute(
         work.conn,
-        "DELETE FROM records WHERE account = ?1 AND collection = ?2 AND rkey = ?3",
-        (account, collection, rkey),
+        "DELETE FROM records WHERE tree = ?1 AND collection = ?2 AND rkey = ?3",
+        (tree, collection, rkey),
     )?;
     sql::execute(
         work.conn,
-        "DELETE FROM account_collections WHERE account = ?1 AND collection = ?2
-         AND NOT EXISTS (SELECT 1 FROM records WHERE account = ?1 AND collection = ?2)",
-        (account, collection),
+        "DELETE FROM account_collections WHERE account = ?3 AND collection = ?2
+         AND NOT EXISTS (SELECT 1 FROM records WHERE tree = ?1 AND collection = ?2)",
+        (tree, collection, account),
     )?;
     Ok(())
 }
 
-fn drop_links(
-    work: &Work<'_>,
-    (account, collection, rkey): RecordKeyColumns<'_>,
-    links: &[u8],
-) -> Result<(), StoreError> {
+fn drop_links(work: &Work<'_>, (tree, collection, rkey): RecordKeyColumns<'_>, links: &[u8]) -> Result<(), StoreError> {
     for hash in links.as_chunks::<16>().0 {
         sql::execute(
             work.conn,
-            "DELETE FROM backlinks WHERE account = ?1 AND collection = ?2 AND hash = ?3 AND rkey = ?4",
-            (account, collection, hash, rkey),
+            "DELETE FROM backlinks WHERE tree = ?1 AND collection = ?2 AND hash = ?3 AND rkey = ?4",
+            (tree, collection, hash, rkey),
         )?;
     }
     Ok(())
@@ -342,15 +378,15 @@ fn drop_links(
 
 fn drop_blobs(
     work: &Work<'_>,
-    (account, collection, rkey): RecordKeyColumns<'_>,
+    (tree, collection, rkey): RecordKeyColumns<'_>,
     blobs: &[u8],
     dropped: &mut Vec<[u8; 32]>,
 ) -> Result<(), StoreError> {
     for digest in blobs.as_chunks::<32>().0 {
         sql::execute(
             work.conn,
-            "DELETE FROM record_blobs WHERE account = ?1 AND digest = ?2 AND collection = ?3 AND rkey = ?4",
-            (account, digest, collection, rkey),
+            "DELETE FROM record_blobs WHERE tree = ?1 AND digest = ?2 AND collection = ?3 AND rkey = ?4",
+            (tree, digest, collection, rkey),
         )?;
         dropped.push(*digest);
     }

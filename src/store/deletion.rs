@@ -22,12 +22,13 @@ use crate::{
 const OWNED: &[(&str, &str)] = &[
     ("sessions", "id"),
     ("codes", "purpose"),
-    ("records", "collection, rkey"),
-    ("nodes", "first, height"),
+    ("records", "tree, collection, rkey"),
+    ("nodes", "tree, first, height"),
     ("retired_nodes", "rowid"),
     ("retired_records", "rowid"),
-    ("backlinks", "collection, hash, rkey"),
-    ("record_blobs", "digest, collection, rkey"),
+    ("backlinks", "tree, collection, hash, rkey"),
+    ("record_blobs", "tree, digest, collection, rkey"),
+    ("loose_trees", "tree"),
     ("account_collections", "collection"),
     ("record_takedowns", "collection, rkey"),
     ("blob_takedowns", "digest"),
@@ -36,6 +37,16 @@ const OWNED: &[(&str, &str)] = &[
     ("journal", "id"),
     ("repos", "account"),
 ];
+
+/// Which rows of a table are the account's, ?1: those of a repository hang on its trees.
+fn scope_of(table: &str) -> &'static str {
+    match table {
+        "records" | "nodes" | "retired_nodes" | "retired_records" | "backlinks" | "record_blobs" => {
+            "tree IN (SELECT tree FROM loose_trees WHERE account = ?1 UNION ALL SELECT ?1)"
+        }
+        _ => "account = ?1",
+    }
+}
 
 /// The step that removes blobs.
 const BLOBS: usize = OWNED.len();
@@ -91,6 +102,11 @@ impl Store {
                 sql::col::<String>(row, 0)
             })?;
             let Some(did) = did else { return Ok(false) };
+            sql::execute(
+                work.conn,
+                "INSERT INTO loose_trees (tree, account, since) SELECT tree, account, ?2 FROM repos WHERE account = ?1",
+                (id.0, now.as_micros()),
+            )?;
             for statement in [
                 "DELETE FROM accounts WHERE id = ?1",
                 "DELETE FROM repos WHERE account = ?1",
@@ -165,8 +181,9 @@ impl Store {
         }
         let (table, key) =
             OWNED.get(step).ok_or_else(|| StoreError::Damaged(format!("{step} is not a step of a deletion")))?;
+        let scope = scope_of(table);
         let statement = format!(
-            "DELETE FROM {table} WHERE account = ?1 AND ({key}) IN (SELECT {key} FROM {table} WHERE account = ?1 LIMIT ?2)"
+            "DELETE FROM {table} WHERE {scope} AND ({key}) IN (SELECT {key} FROM {table} WHERE {scope} LIMIT ?2)"
         );
         self.write(move |work| {
             let removed = sql::execute(work.conn, &statement, (account.0, sql::limit(SWEEP_SLICE)))?;
@@ -181,7 +198,7 @@ impl Store {
     pub(crate) async fn rows_of(&self, account: AccountId) -> Result<Vec<(&'static str, i64)>, StoreError> {
         let tables = OWNED.iter().map(|(table, _)| *table).chain(["blobs"]);
         let count = |table| {
-            let query = format!("SELECT count(*) FROM {table} WHERE account = ?1");
+            let query = format!("SELECT count(*) FROM {table} WHERE {}", scope_of(table));
             self.point(|conn| sql::one(conn, &query, [account.0], |row| sql::col::<i64>(row, 0)))
         };
         tables.map(|table| Ok((table, count(table)?.unwrap_or(0)))).collect()
@@ -310,6 +327,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = crate::store::schema::database_path(dir.path());
         let conn = crate::store::schema::open_writer(&path, crate::store::Durability::Process).unwrap();
+        for table in tables_with(&conn, "tree").into_iter().filter(|table| table != "repos") {
+            assert!(OWNED.iter().any(|(owned, _)| *owned == table), "{table} has rows of trees: add it to OWNED");
+            assert!(table == "loose_trees" || scope_of(&table).starts_with("tree"), "{table} hangs on trees");
+        }
         for table in tables_with(&conn, "account") {
             let is_known = OWNED.iter().any(|(owned, _)| *owned == table) || OTHERWISE.contains(&table.as_str());
             assert!(is_known, "{table} has rows of accounts: add it to OWNED");
@@ -321,7 +342,7 @@ mod tests {
             );
         }
         for (table, key) in OWNED {
-            conn.prepare(&format!("SELECT account, {key} FROM {table}")).unwrap();
+            conn.prepare(&format!("SELECT {key} FROM {table} WHERE {}", scope_of(table))).unwrap();
         }
     }
 }

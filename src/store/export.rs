@@ -24,7 +24,7 @@ use crate::{
     syntax::Tid,
 };
 
-/// Open exports by account and revision, and accounts whose retired rows may go.
+/// Open exports by tree and revision, and trees whose retired rows may go.
 #[derive(Debug, Default)]
 pub(super) struct Exports {
     // A mutex because exports are opened in the writer and dropped anywhere; held for a few map operations.
@@ -33,23 +33,23 @@ pub(super) struct Exports {
 
 #[derive(Debug, Default)]
 struct Open {
-    exports: HashMap<AccountId, BTreeMap<i64, usize>>,
-    sweeps: Vec<AccountId>,
+    exports: HashMap<i64, BTreeMap<i64, usize>>,
+    sweeps: Vec<i64>,
 }
 
 impl Exports {
     /// Whether a commit must keep what it replaces.
-    pub(super) fn is_open(&self, account: AccountId) -> bool {
-        self.lock().exports.contains_key(&account)
+    pub(super) fn is_open(&self, tree: i64) -> bool {
+        self.lock().exports.contains_key(&tree)
     }
 
-    fn add(&self, account: AccountId, rev: i64) {
-        *self.lock().exports.entry(account).or_default().entry(rev).or_default() += 1;
+    fn add(&self, tree: i64, rev: i64) {
+        *self.lock().exports.entry(tree).or_default().entry(rev).or_default() += 1;
     }
 
-    fn remove(&self, account: AccountId, rev: i64) {
+    fn remove(&self, tree: i64, rev: i64) {
         let mut open = self.lock();
-        let Some(revs) = open.exports.get_mut(&account) else { return };
+        let Some(revs) = open.exports.get_mut(&tree) else { return };
         if let Some(count) = revs.get_mut(&rev) {
             *count -= 1;
             if *count == 0 {
@@ -57,34 +57,34 @@ impl Exports {
             }
         }
         if revs.is_empty() {
-            open.exports.remove(&account);
+            open.exports.remove(&tree);
         }
-        if !open.sweeps.contains(&account) {
-            open.sweeps.push(account);
+        if !open.sweeps.contains(&tree) {
+            open.sweeps.push(tree);
         }
     }
 
     /// Removes a slice of retired rows that no export needs; false when there is nothing to do.
     pub(super) fn sweep_slice(&self, conn: &Connection) -> bool {
-        let (account, needed) = {
+        let (tree, needed) = {
             let open = self.lock();
-            let Some(account) = open.sweeps.last().copied() else { return false };
-            let oldest = open.exports.get(&account).and_then(|revs| revs.keys().next().copied());
+            let Some(tree) = open.sweeps.last().copied() else { return false };
+            let oldest = open.exports.get(&tree).and_then(|revs| revs.keys().next().copied());
             drop(open);
-            (account, oldest.unwrap_or(i64::MAX))
+            (tree, oldest.unwrap_or(i64::MAX))
         };
         let removed = ["retired_nodes", "retired_records"].map(|table| {
             sql::execute(
                 conn,
                 &format!(
                     "DELETE FROM {table} WHERE rowid IN
-                     (SELECT rowid FROM {table} WHERE account = ?1 AND gone <= ?2 LIMIT ?3)"
+                     (SELECT rowid FROM {table} WHERE tree = ?1 AND gone <= ?2 LIMIT ?3)"
                 ),
-                (account.0, needed, sql::limit(SWEEP_SLICE)),
+                (tree, needed, sql::limit(SWEEP_SLICE)),
             )
         });
         if removed.iter().all(|count| !matches!(count, Ok(count) if *count > 0)) {
-            self.lock().sweeps.retain(|swept| *swept != account);
+            self.lock().sweeps.retain(|swept| *swept != tree);
         }
         true
     }
@@ -107,13 +107,13 @@ pub struct Export {
 #[derive(Debug)]
 struct Hold {
     inner: Arc<Inner>,
-    account: AccountId,
+    tree: i64,
     rev: i64,
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.inner.shared.exports.remove(self.account, self.rev);
+        self.inner.shared.exports.remove(self.tree, self.rev);
         self.inner.writer.sweep();
     }
 }
@@ -121,7 +121,7 @@ impl Drop for Hold {
 /// How far the export has come.
 #[derive(Clone, Debug)]
 struct State {
-    account: i64,
+    tree: i64,
     rev: i64,
     since: i64,
     /// The place of the last node that went out.
@@ -144,21 +144,21 @@ impl Store {
             .write(move |work| {
                 let found = sql::one(
                     work.conn,
-                    "SELECT commit_digest, rev, data_digest, block FROM repos WHERE account = ?1",
+                    "SELECT commit_digest, rev, data_digest, block, tree FROM repos WHERE account = ?1",
                     [account.0],
-                    |row| Ok((head_columns(row, 0)?, sql::bytes(row, 3)?)),
+                    |row| Ok((head_columns(row, 0)?, sql::bytes(row, 3)?, sql::col::<i64>(row, 4)?)),
                 )?;
-                Ok::<_, StoreError>(found.map(|(head, commit)| {
+                Ok::<_, StoreError>(found.map(|(head, commit, tree)| {
                     let rev = sql::rev(head.rev);
-                    inner.shared.exports.add(account, rev);
-                    (Hold { inner, account, rev }, head, commit)
+                    inner.shared.exports.add(tree, rev);
+                    (Hold { inner, tree, rev }, head, commit)
                 }))
             })
             .await?;
         let since = since.map_or(-1, sql::rev);
         Ok(opened.map(|(hold, head, commit)| {
-            let rev = hold.rev;
-            let state = State { account: account.0, rev, since, node: None, collections: None, rkey: None };
+            let (tree, rev) = (hold.tree, hold.rev);
+            let state = State { tree, rev, since, node: None, collections: None, rkey: None };
             let commit = (rev > since).then_some(commit);
             Export { hold, head, commit, state: Some(state) }
         }))
@@ -193,12 +193,15 @@ impl Export {
 type Page = (Vec<(Cid, Bytes)>, Option<State>);
 
 fn read_page(conn: &Connection, mut state: State) -> Result<Page, StoreError> {
-    if !sql::exists(conn, "SELECT 1 FROM repos WHERE account = ?1", [state.account])? {
+    // The tree of the account's repository, or one that an import has replaced since.
+    let query = "SELECT 1 FROM repos WHERE tree = ?1
+                 UNION ALL SELECT 1 FROM loose_trees JOIN accounts ON id = account WHERE tree = ?1";
+    if !sql::exists(conn, query, [state.tree])? {
         return Err(StoreError::Damaged("the account was deleted while its repository was exported".to_owned()));
     }
     let mut collections = match state.collections.take() {
         Some(collections) => collections,
-        None => collections_in_key_order(conn, state.account)?,
+        None => collections_in_key_order(conn, state.tree)?,
     };
     let mut page = Vec::new();
     let mut bytes = 0;
@@ -281,10 +284,10 @@ impl<'a> NodeScan<'a> {
     fn new(conn: &'a Connection) -> Result<Self, StoreError> {
         conn.prepare(
             "SELECT first, height, digest, block FROM nodes
-             WHERE account = ?1 AND first >= ?2 AND NOT (first = ?2 AND height >= ?3) AND rev <= ?4 AND rev > ?5
+             WHERE tree = ?1 AND first >= ?2 AND NOT (first = ?2 AND height >= ?3) AND rev <= ?4 AND rev > ?5
              UNION ALL
              SELECT first, height, digest, block FROM retired_nodes
-             WHERE account = ?1 AND first >= ?2 AND NOT (first = ?2 AND height >= ?3) AND rev <= ?4 AND rev > ?5
+             WHERE tree = ?1 AND first >= ?2 AND NOT (first = ?2 AND height >= ?3) AND rev <= ?4 AND rev > ?5
              AND gone > ?4
              ORDER BY first, height DESC",
         )
@@ -294,7 +297,7 @@ impl<'a> NodeScan<'a> {
 
     fn rows(&mut self, state: &State) -> Result<rusqlite::Rows<'_>, StoreError> {
         let (first, height) = state.node.as_ref().map_or(("", i64::MAX), |(first, height)| (first, *height));
-        self.0.query(params![state.account, first, height, state.rev, state.since]).map_err(failed)
+        self.0.query(params![state.tree, first, height, state.rev, state.since]).map_err(failed)
     }
 }
 
@@ -305,10 +308,10 @@ impl<'a> RecordScan<'a> {
     fn new(conn: &'a Connection) -> Result<Self, StoreError> {
         conn.prepare(
             "SELECT rkey, digest, value FROM records
-             WHERE account = ?1 AND collection = ?2 AND rkey > ?3 AND rev <= ?4 AND rev > ?5
+             WHERE tree = ?1 AND collection = ?2 AND rkey > ?3 AND rev <= ?4 AND rev > ?5
              UNION ALL
              SELECT rkey, digest, value FROM retired_records
-             WHERE account = ?1 AND collection = ?2 AND rkey > ?3 AND rev <= ?4 AND rev > ?5 AND gone > ?4
+             WHERE tree = ?1 AND collection = ?2 AND rkey > ?3 AND rev <= ?4 AND rev > ?5 AND gone > ?4
              ORDER BY rkey",
         )
         .map(Self)
@@ -317,18 +320,22 @@ impl<'a> RecordScan<'a> {
 
     fn rows(&mut self, state: &State, collection: i64) -> Result<rusqlite::Rows<'_>, StoreError> {
         let behind = state.rkey.as_deref().unwrap_or_default();
-        self.0.query(params![state.account, collection, behind, state.rev, state.since]).map_err(failed)
+        self.0.query(params![state.tree, collection, behind, state.rev, state.since]).map_err(failed)
     }
 }
 
-/// Collections of the account, current and retired, in the order of their keys: `a.b.c/` comes behind `a.b.c.d/`.
-fn collections_in_key_order(conn: &Connection, account: i64) -> Result<Vec<(i64, String)>, StoreError> {
+/// Collections of the tree, current and retired, in the order of their keys: `a.b.c/` comes behind `a.b.c.d/`. From the
+/// records, since the tree may be the account's no longer.
+fn collections_in_key_order(conn: &Connection, tree: i64) -> Result<Vec<(i64, String)>, StoreError> {
     let mut collections = sql::all(
         conn,
-        "SELECT id, nsid || '/' FROM collections WHERE id IN (
-             SELECT collection FROM account_collections WHERE account = ?1
-             UNION SELECT collection FROM retired_records WHERE account = ?1)",
-        [account],
+        "WITH RECURSIVE present (collection) AS (
+             SELECT min(collection) FROM records WHERE tree = ?1
+             UNION ALL SELECT (SELECT min(collection) FROM records WHERE tree = ?1 AND collection > present.collection)
+             FROM present WHERE present.collection IS NOT NULL)
+         SELECT id, nsid || '/' FROM collections WHERE id IN (
+             SELECT collection FROM present UNION SELECT collection FROM retired_records WHERE tree = ?1)",
+        [tree],
         |row| Ok((sql::col(row, 0)?, sql::col::<String>(row, 1)?)),
     )?;
     collections.sort_by(|(_, a), (_, b)| a.cmp(b));

@@ -20,6 +20,7 @@ mod deletion;
 mod error;
 mod events;
 mod export;
+mod import;
 mod invite_rules;
 mod invites;
 mod journal;
@@ -50,6 +51,7 @@ pub use deletion::{Deletion, Purge};
 pub use error::{OpenError, StoreError};
 pub use events::StoredEvent;
 pub use export::Export;
+pub use import::{AddBlock, Flip, Import, ImportBlocks, ImportRefused, StagedRows};
 pub use invite_rules::{InviteOrder, InvitePlace, InviteRights};
 pub use invites::{InviteCode, NewInvite};
 pub use journal::{
@@ -78,6 +80,7 @@ use tokio::sync::{Semaphore, watch};
 
 use self::{
     checkpoint::Checkpointer,
+    import::LooseTrees,
     readers::Readers,
     shared::Shared,
     writer::{Work, Writer},
@@ -120,6 +123,8 @@ struct Inner {
     pages: Readers,
     /// One scan of a whole account at a time: many at once could hold up every page.
     scans: Semaphore,
+    /// The data directory.
+    dir: PathBuf,
     blob_files: BlobFiles,
     closed: AtomicBool,
     /// The writer's thread, and the lock file, which is released after the thread has ended.
@@ -139,6 +144,8 @@ impl Store {
         let conn = schema::open_writer(&path, options.durability)?;
         let blob_files = BlobFiles::open_dir(&options.blobs, options.durability)
             .map_err(|cause| OpenError::File { path: options.blobs.clone(), cause: cause.to_string() })?;
+        import::empty_dir(&options.dir)
+            .map_err(|cause| OpenError::File { path: import::dir_of(&options.dir), cause: cause.to_string() })?;
         let start = || -> Result<Self, StoreError> {
             sql::execute(&conn, "DELETE FROM retired_nodes", [])?;
             sql::execute(&conn, "DELETE FROM retired_records", [])?;
@@ -149,7 +156,7 @@ impl Store {
                 "SELECT max(value, (SELECT coalesce(max(seq), 0) FROM events)) FROM counters WHERE name = 'seq'",
             )?;
             let last_entry = number(&conn, "SELECT coalesce(max(seq), 0) FROM directory")?;
-            let shared = Arc::new(Shared::new(last_seq, last_entry));
+            let shared = Arc::new(Shared::new(last_seq, last_entry, LooseTrees::load(&conn)?));
             let cores = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, READERS_MAX);
             let points = Readers::open(&path, cores)?;
             let pages = Readers::open(&path, cores)?;
@@ -162,6 +169,7 @@ impl Store {
                 points,
                 pages,
                 scans: Semaphore::new(1),
+                dir: options.dir.clone(),
                 blob_files,
                 closed: AtomicBool::new(false),
                 running: Mutex::new(Some((thread, lock))),

@@ -1,6 +1,6 @@
 //! MST nodes by their place in the tree, and how a CID finds its place.
 //!
-//! A node's row is keyed by (account, smallest key below the node, height downwards): *tree order*. A commit replaces the
+//! A node's row is keyed by (tree, smallest key below the node, height downwards): *tree order*. A commit replaces the
 //! nodes on the path to the written keys, and each new one mostly takes the place of the one that it replaces, so a commit
 //! rewrites rows where they are instead of scattering rows by the hash of their content; an export is one ordered scan.
 //! There is no index by CID: reading goes down from the root, and a child's place follows from its parent's entries.
@@ -136,20 +136,22 @@ fn read_hinted(
     let row = match hint {
         Hint::Root => sql::one(
             conn,
-            "SELECT digest, block, first, height FROM nodes WHERE account = ?1 ORDER BY first, height DESC LIMIT 1",
+            "SELECT digest, block, first, height FROM nodes WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1)
+             ORDER BY first, height DESC LIMIT 1",
             [account.0],
             placed,
         ),
         Hint::At(place) => sql::one(
             conn,
-            "SELECT digest, block, first, height FROM nodes WHERE account = ?1 AND first = ?2 AND height = ?3",
+            "SELECT digest, block, first, height FROM nodes WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1)
+             AND first = ?2 AND height = ?3",
             (account.0, &*place.first, place.height),
             placed,
         ),
         Hint::Behind(key) => sql::one(
             conn,
-            "SELECT digest, block, first, height FROM nodes WHERE account = ?1 AND first > ?2
-             ORDER BY first, height DESC LIMIT 1",
+            "SELECT digest, block, first, height FROM nodes WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1)
+             AND first > ?2 ORDER BY first, height DESC LIMIT 1",
             (account.0, &**key),
             placed,
         ),
@@ -281,7 +283,8 @@ impl<'a, 'b> Placing<'a, 'b> {
         self.readers.with(|conn| {
             sql::one(
                 conn,
-                "SELECT first FROM nodes WHERE account = ?1 AND first > ?2 AND (?3 IS NULL OR first < ?3)
+                "SELECT first FROM nodes WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1)
+                 AND first > ?2 AND (?3 IS NULL OR first < ?3)
                  AND height = ?4 AND digest = ?5 ORDER BY first LIMIT 1",
                 (self.account.0, after, before, height, cid.digest()),
                 |row| sql::col::<String>(row, 0).map(Box::from),

@@ -236,7 +236,8 @@ impl Store {
             let Some(collection) = self.known_collection(conn, &path.collection)? else { return Ok(None) };
             sql::one(
                 conn,
-                "SELECT digest, value, rev FROM records WHERE account = ?1 AND collection = ?2 AND rkey = ?3",
+                "SELECT digest, value, rev FROM records
+                 WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1) AND collection = ?2 AND rkey = ?3",
                 (account.0, collection, path.rkey.as_str()),
                 |row| {
                     Ok(StoredRecord { cid: sql::cbor_cid(row, 0)?, value: sql::bytes(row, 1)?, rev: sql::tid(row, 2)? })
@@ -270,7 +271,8 @@ impl Store {
                 (true, _) => " AND rkey > ?3 ORDER BY rkey LIMIT ?4",
             };
             let query =
-                format!("SELECT rkey, digest, value FROM records WHERE account = ?1 AND collection = ?2{shown}{page}");
+                format!("SELECT rkey, digest, value FROM records \
+                         WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1) AND collection = ?2{shown}{page}");
             let cursor = list.cursor.as_deref().unwrap_or_default();
             sql::all(conn, &query, (list.account.0, collection, cursor, sql::limit(list.limit)), |row| {
                 Ok(ListedRecord { rkey: sql::parsed(row, 0)?, cid: sql::cbor_cid(row, 1)?, value: sql::bytes(row, 2)? })
@@ -308,7 +310,7 @@ impl Store {
             let Some(collection) = self.known_collection(conn, collection)? else { return Ok(Vec::new()) };
             sql::all(
                 conn,
-                "SELECT rkey FROM backlinks WHERE account = ?1 AND collection = ?2 AND hash = ?3",
+                "SELECT rkey FROM backlinks WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1) AND collection = ?2 AND hash = ?3",
                 (account.0, collection, link_hash(link)),
                 |row| sql::parsed(row, 0),
             )
@@ -414,13 +416,23 @@ impl Store {
                     .map(|count| count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
             };
             Ok(RepoStats {
-                blocks: count("SELECT count(*) FROM nodes WHERE account = ?1")?
-                    + count("SELECT count(*) FROM repos WHERE account = ?1")?
-                    + count("SELECT count(DISTINCT digest) FROM records WHERE account = ?1")?,
-                records: count("SELECT count(*) FROM records WHERE account = ?1")?,
-                expected_blobs: count("SELECT count(DISTINCT digest) FROM record_blobs WHERE account = ?1")?,
+                blocks: count(
+                    "SELECT count(*) FROM nodes WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1)",
+                )? + count("SELECT count(*) FROM repos WHERE account = ?1")?
+                    + count(
+                        "SELECT count(DISTINCT digest) FROM records
+                         WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1)",
+                    )?,
+                records: count(
+                    "SELECT count(*) FROM records WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1)",
+                )?,
+                expected_blobs: count(
+                    "SELECT count(DISTINCT digest) FROM record_blobs
+                     WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1)",
+                )?,
                 imported_blobs: count(
-                    "SELECT count(DISTINCT digest) FROM record_blobs WHERE account = ?1 AND EXISTS
+                    "SELECT count(DISTINCT digest) FROM record_blobs
+                     WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1) AND EXISTS
                      (SELECT 1 FROM blobs WHERE blobs.account = ?1 AND blobs.digest = record_blobs.digest)",
                 )?,
             })
@@ -455,8 +467,8 @@ fn find_blocks(
 ) -> Result<(), StoreError> {
     const SCANS: [&str; 3] = [
         "SELECT commit_digest, block FROM repos WHERE account = ?1",
-        "SELECT digest, block FROM nodes WHERE account = ?1",
-        "SELECT digest, value FROM records WHERE account = ?1",
+        "SELECT digest, block FROM nodes WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1)",
+        "SELECT digest, value FROM records WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1)",
     ];
     let mut missing = wanted.len();
     for scan in SCANS {

@@ -18,6 +18,7 @@ const MIGRATIONS: &[M<'_>] = &[
     M::up(include_str!("migrations/0002_delegation.sql")),
     M::up(include_str!("migrations/0003_states.sql")),
     M::up(include_str!("migrations/0004_community.sql")),
+    M::up(include_str!("migrations/0005_import.sql")),
 ];
 
 /// Makes the directory, refuses file systems that cannot be trusted, and takes the lock, which the returned file holds.

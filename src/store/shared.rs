@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{AccountId, StoredEvent, export::Exports, node_cache::NodeCache};
+use super::{AccountId, StoredEvent, export::Exports, import::LooseTrees, node_cache::NodeCache};
 use crate::{
     limits::store::{COLLECTION_CACHE, EVENT_RING_BYTES, EVENT_RING_COUNT, HEAD_CACHE},
     repo::Head,
@@ -29,13 +29,15 @@ pub(super) struct Shared {
     pub(super) collections: Collections,
     /// Open exports.
     pub(super) exports: Exports,
+    /// Trees that are nobody's repository.
+    pub(super) loose: LooseTrees,
     /// MST nodes by CID.
     pub(super) nodes: NodeCache,
 }
 
 impl Shared {
     /// Empty, at these numbers.
-    pub(super) fn new(latest: i64, directory: i64) -> Self {
+    pub(super) fn new(latest: i64, directory: i64, loose: LooseTrees) -> Self {
         Self {
             heads: Heads::default(),
             ring: Ring::default(),
@@ -43,6 +45,7 @@ impl Shared {
             directory: watch::Sender::new(directory),
             collections: Collections::default(),
             exports: Exports::default(),
+            loose,
             nodes: NodeCache::default(),
         }
     }

@@ -198,7 +198,10 @@ impl Loop {
             let next = if waiting.is_empty() {
                 match self.jobs.try_recv() {
                     Err(TryRecvError::Empty) => {
-                        if self.shared.exports.sweep_slice(&self.conn) {
+                        let shared = &self.shared;
+                        if shared.exports.sweep_slice(&self.conn)
+                            || shared.loose.sweep_slice(&self.conn, &shared.exports)
+                        {
                             continue;
                         }
                         self.jobs.recv().map_err(|_| TryRecvError::Disconnected)

@@ -5,6 +5,7 @@ mod body;
 mod error;
 mod error_accounts;
 mod error_delegation;
+mod error_imports;
 mod error_lexicons;
 mod error_records;
 mod error_states;

@@ -138,8 +138,9 @@ fn repo(name: &str, did: &str) -> Option<(Who, Takes)> {
         }
         "describeRepo" => (Anyone, Params(json!({ "repo": did }), &[])),
         "getRecord" => (Anyone, Params(json!({ "repo": did, "collection": COLLECTION, "rkey": "self" }), &["cid"])),
+        "listMissingBlobs" => (Session, Params(json!({}), &["limit", "cursor"])),
         "listRecords" => (Anyone, Params(json!({ "repo": did, "collection": COLLECTION }), &["limit", "reverse"])),
-        "uploadBlob" => (Session, Bytes),
+        "importRepo" | "uploadBlob" => (Session, Bytes),
         _ => return None,
     })
 }

@@ -8,12 +8,38 @@ use crate::{
     limits::repo::{MAX_NODE_ENTRIES, MAX_TREE_HEIGHT},
 };
 
+/// A node that is finished, with its place in the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// Its CID.
+    pub cid: Cid,
+    /// Its bytes.
+    pub block: Bytes,
+    /// The smallest key below it; none in the root of an empty tree.
+    pub first: Option<Key>,
+    /// The height of its keys.
+    pub height: u8,
+}
+
 /// Builds a tree from keys in ascending order. Its memory is one unfinished node for each level.
 #[derive(Debug, Default)]
 pub struct Builder {
     /// The unfinished node of each height, lowest first.
-    levels: Vec<Node>,
+    levels: Vec<Level>,
     last: Option<Key>,
+}
+
+/// An unfinished node, and the smallest key below it.
+#[derive(Debug, Default)]
+struct Level {
+    node: Node,
+    first: Option<Key>,
+}
+
+/// A finished subtree, and the smallest key in it.
+struct Subtree {
+    cid: Cid,
+    first: Option<Key>,
 }
 
 impl Builder {
@@ -26,7 +52,7 @@ impl Builder {
     ///
     /// # Errors
     /// [`MstError::Unsorted`], [`MstError::TooHigh`], [`MstError::TooWide`].
-    pub fn push(&mut self, key: &str, value: Cid, sink: &mut dyn FnMut(Cid, Bytes)) -> Result<(), MstError> {
+    pub fn push(&mut self, key: &str, value: Cid, sink: &mut dyn FnMut(Built)) -> Result<(), MstError> {
         if self.last.as_ref().is_some_and(|last| **last >= *key) {
             return Err(MstError::Unsorted(key.to_owned()));
         }
@@ -36,38 +62,39 @@ impl Builder {
         }
         let levels = usize::from(height) + 1;
         if self.levels.len() < levels {
-            self.levels.resize_with(levels, Node::default);
+            self.levels.resize_with(levels, Level::default);
         }
         let below = self.close_below(usize::from(height), sink);
         let key = Key::from(key);
         if let Some(level) = self.levels.get_mut(usize::from(height)) {
             attach(level, below);
-            if level.entries.len() >= MAX_NODE_ENTRIES {
+            if level.node.entries.len() >= MAX_NODE_ENTRIES {
                 return Err(MstError::TooWide);
             }
-            level.entries.push(NodeEntry { key: key.clone(), value, right: None });
+            level.first.get_or_insert_with(|| key.clone());
+            level.node.entries.push(NodeEntry { key: key.clone(), value, right: None });
         }
         self.last = Some(key);
         Ok(())
     }
 
     /// Finishes the nodes that are left and says the root, which is the last node given to `sink`.
-    pub fn finish(mut self, sink: &mut dyn FnMut(Cid, Bytes)) -> Cid {
+    pub fn finish(mut self, sink: &mut dyn FnMut(Built)) -> Cid {
         // A level is made when the first key of its height or higher comes, so the highest has entries.
         let top = self.levels.len().saturating_sub(1);
         let below = self.close_below(top, sink);
         let mut root = self.levels.pop().unwrap_or_default();
         attach(&mut root, below);
-        give(&root, sink)
+        give(root, top, sink).cid
     }
 
     /// Finishes the nodes of all levels below `height`: the subtree that hangs in the gap at hand.
-    fn close_below(&mut self, height: usize, sink: &mut dyn FnMut(Cid, Bytes)) -> Option<Cid> {
+    fn close_below(&mut self, height: usize, sink: &mut dyn FnMut(Built)) -> Option<Subtree> {
         let mut below = None;
-        for level in self.levels.iter_mut().take(height) {
+        for (height, level) in self.levels.iter_mut().take(height).enumerate() {
             attach(level, below.take());
-            if !level.is_empty() {
-                below = Some(give(&std::mem::take(level), sink));
+            if !level.node.is_empty() {
+                below = Some(give(std::mem::take(level), height, sink));
             }
         }
         below
@@ -80,7 +107,7 @@ impl Builder {
 /// As [`Builder::push`].
 pub fn build<K: AsRef<str>>(
     records: impl IntoIterator<Item = (K, Cid)>,
-    sink: &mut dyn FnMut(Cid, Bytes),
+    sink: &mut dyn FnMut(Built),
 ) -> Result<Cid, MstError> {
     let mut builder = Builder::new();
     for (key, value) in records {
@@ -90,18 +117,20 @@ pub fn build<K: AsRef<str>>(
 }
 
 /// Hangs a subtree behind the last entry.
-fn attach(node: &mut Node, subtree: Option<Cid>) {
-    if subtree.is_some() {
-        match node.entries.last_mut() {
-            Some(entry) => entry.right = subtree,
-            None => node.left = subtree,
-        }
+fn attach(level: &mut Level, subtree: Option<Subtree>) {
+    let Some(subtree) = subtree else { return };
+    if let Some(entry) = level.node.entries.last_mut() {
+        entry.right = Some(subtree.cid);
+    } else {
+        level.node.left = Some(subtree.cid);
+        level.first = subtree.first;
     }
 }
 
-fn give(node: &Node, sink: &mut dyn FnMut(Cid, Bytes)) -> Cid {
-    let bytes = node.encode();
-    let cid = Cid::of_cbor(&bytes);
-    sink(cid, bytes);
-    cid
+fn give(level: Level, height: usize, sink: &mut dyn FnMut(Built)) -> Subtree {
+    let block = level.node.encode();
+    let cid = Cid::of_cbor(&block);
+    let height = u8::try_from(height).unwrap_or(MAX_TREE_HEIGHT);
+    sink(Built { cid, block, first: level.first.clone(), height });
+    Subtree { cid, first: level.first }
 }

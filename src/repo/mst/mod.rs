@@ -17,7 +17,7 @@ mod tests;
 mod verify;
 mod walk;
 
-pub use build::{Builder, build};
+pub use build::{Builder, Built, build};
 pub use cover::{empty_root, event_nodes};
 pub use diff::{Change, Diff, diff};
 pub use edit::{Edited, Tree};

@@ -170,7 +170,7 @@ fn nodes_beyond_the_bounds_are_refused() {
         tree.put(&mut blocks, key, leaf()).unwrap();
     }
     assert_eq!(tree.seal(), Err(MstError::TooWide));
-    let built = build(keys.iter().map(|key| (key, leaf())), &mut |_, _| {});
+    let built = build(keys.iter().map(|key| (key, leaf())), &mut |_| {});
     assert_eq!(built, Err(MstError::TooWide));
 }
 
@@ -278,10 +278,26 @@ fn many(n: usize) -> BTreeMap<String, Cid> {
     (0..n).map(|n| (format!("com.example.{}/{:08}", ["a", "b", "c"][n % 3], n * 7), leaf())).collect()
 }
 
+/// The keys below a node whose subtrees are among the blocks.
+fn keys_below(cid: &Cid, block: &Bytes, blocks: &MemoryBlocks) -> Vec<String> {
+    assert!(cid.matches(block));
+    let node = Node::decode(block).unwrap();
+    let below = |cid: &Option<Cid>| cid.map_or_else(Vec::new, |cid| keys_below(&cid, &blocks.0[&cid], blocks));
+    let mut keys = below(&node.left);
+    for entry in &node.entries {
+        keys.push(entry.key.to_string());
+        keys.extend(below(&entry.right));
+    }
+    keys
+}
+
 fn built(records: &BTreeMap<String, Cid>) -> (Cid, MemoryBlocks) {
     let mut blocks = MemoryBlocks::default();
-    let root = build(records.iter().map(|(key, cid)| (key, *cid)), &mut |cid, bytes| {
-        assert!(blocks.0.insert(cid, bytes).is_none(), "a node is given once");
+    let root = build(records.iter().map(|(key, cid)| (key, *cid)), &mut |built| {
+        let (keys, height) = (keys_below(&built.cid, &built.block, &blocks), built.height);
+        assert_eq!(built.first.as_deref(), keys.first().map(String::as_str));
+        assert!(keys.iter().all(|key| height_of(key) <= height));
+        assert!(blocks.0.insert(built.cid, built.block).is_none(), "a node is given once");
     });
     (root.unwrap(), blocks)
 }
@@ -306,7 +322,7 @@ fn building_and_editing_come_to_the_same_tree() {
 
 #[test]
 fn a_builder_refuses_keys_that_do_not_ascend() {
-    let refused = build([("com.example.a/2", leaf()), ("com.example.a/2", leaf())], &mut |_, _| {});
+    let refused = build([("com.example.a/2", leaf()), ("com.example.a/2", leaf())], &mut |_| {});
     assert_eq!(refused, Err(MstError::Unsorted("com.example.a/2".to_owned())));
 }
 

@@ -7,10 +7,10 @@ use sha2::{Digest as _, Sha256};
 use super::{Audit, Blobs};
 use crate::{
     crypto::DidKey,
-    ipld::{Cid, Codec, cbor, json},
+    ipld::{Cid, Codec, cbor},
     limits::store::AUDIT_BLOB_BYTES,
     repo::{Commit, Head, mst},
-    service::records::backlinks,
+    service::{import::blobs_of, records::backlinks},
     store::{AuditAccount, AuditCollection, AuditFile, AuditNode, AuditReader, AuditRecord, StoreError},
 };
 
@@ -90,8 +90,8 @@ impl Auditor<'_> {
                 for record in &page {
                     let path = format!("{}/{}", collection.nsid, record.rkey);
                     self.record(head, collection, record, &path);
-                    let mut note = |cid, _| {
-                        expected.insert(cid);
+                    let mut note = |built: mst::Built| {
+                        expected.insert(built.cid);
                     };
                     if let Err(cause) = builder.push(&path, record.cid, &mut note) {
                         self.problem(&path, cause);
@@ -99,8 +99,8 @@ impl Auditor<'_> {
                 }
             }
         }
-        Ok(builder.finish(&mut |cid, _| {
-            expected.insert(cid);
+        Ok(builder.finish(&mut |built| {
+            expected.insert(built.cid);
         }))
     }
 
@@ -119,8 +119,7 @@ impl Auditor<'_> {
         if !record.has_links(&backlinks(&collection.nsid, &value)) {
             self.problem(path, "the index of links does not say what the record says");
         }
-        let blobs: Vec<Cid> = json::blob_refs(&value).iter().map(|blob| blob.cid).collect();
-        if !record.has_blobs(&blobs) {
+        if !record.has_blobs(&blobs_of(&value)) {
             self.problem(path, "the index of blobs does not say what the record says");
         }
     }

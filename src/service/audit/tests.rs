@@ -80,7 +80,7 @@ async fn a_record_that_is_gone_or_came_by_itself_makes_another_tree() {
     let gone = after("DELETE FROM records WHERE rkey = (SELECT min(rkey) FROM records)").await;
     assert!(gone.contains("the commit names"), "{gone}");
     let came = after(
-        "INSERT INTO records SELECT account, collection, 'stray', digest, rev, value, links, blobs FROM records LIMIT 1",
+        "INSERT INTO records SELECT tree, collection, 'stray', digest, rev, value, links, blobs FROM records LIMIT 1",
     )
     .await;
     assert!(came.contains("the commit names"), "{came}");
@@ -95,8 +95,7 @@ async fn nodes_that_are_missing_changed_or_misplaced_are_named() {
     let moved = after("UPDATE nodes SET first = first || 'z' WHERE first = (SELECT max(first) FROM nodes)").await;
     assert!(moved.contains("its smallest key is another one"), "{moved}");
     let stray =
-        after("INSERT INTO nodes SELECT account, 'zzz', 9, zeroblob(32), rev, x'a2616580616cf6' FROM nodes LIMIT 1")
-            .await;
+        after("INSERT INTO nodes SELECT tree, 'zzz', 9, zeroblob(32), rev, x'a2616580616cf6' FROM nodes LIMIT 1").await;
     assert!(stray.contains("no tree uses it"), "{stray}");
 }
 

@@ -31,6 +31,7 @@ pub use watch::{WatchBy, start_watch};
 pub(super) use generic::{delegated_keys, protected};
 pub(super) use mails::tell_owner_of_change;
 pub(super) use records::effect;
+pub(super) use refresh::after_import;
 
 use crate::{
     clock::Timestamp,

@@ -85,6 +85,14 @@ pub(super) async fn refresh(
     Ok(Looked::Done)
 }
 
+/// The same after a repository was brought in: its statements may bear out what the log names.
+///
+/// # Errors
+/// [`DelegationFailure`]: nothing was changed.
+pub(in crate::service) async fn after_import(server: &Server, account: &Account) -> Result<(), DelegationFailure> {
+    refresh(server, account, Occasion::Round).await.map(|_| ())
+}
+
 /// Whether the head is an operation of ours that counts as failed, which the reconciler is about to find.
 async fn awaits_the_reconciler(
     server: &Server,

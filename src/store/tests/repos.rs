@@ -28,7 +28,7 @@ async fn assert_consistent(world: &World, writer: &Writer, expected: &BTreeMap<S
     }
     assert_eq!(&entries, expected);
     let stored: i64 =
-        conn.query_row("SELECT count(*) FROM nodes WHERE account = ?1", [writer.id.0], |row| row.get(0)).unwrap();
+        conn.query_row("SELECT count(*) FROM nodes WHERE tree = ?1", [writer.id.0], |row| row.get(0)).unwrap();
     assert_eq!(stored, nodes, "rows of nodes that the tree does not use");
     for (key, cid) in expected {
         let record = world.store.record(writer.id, &path(key)).await.unwrap().unwrap();

@@ -4,6 +4,8 @@ mod create_record;
 mod delete_record;
 mod describe_repo;
 mod get_record;
+mod import_repo;
+mod list_missing_blobs;
 mod list_records;
 mod put_record;
 #[cfg(test)]
@@ -16,6 +18,8 @@ pub use create_record::CreateRecord;
 pub use delete_record::DeleteRecord;
 pub use describe_repo::DescribeRepo;
 pub use get_record::GetRecord;
+pub use import_repo::ImportRepo;
+pub use list_missing_blobs::ListMissingBlobs;
 pub use list_records::ListRecords;
 pub use put_record::PutRecord;
 pub use upload_blob::UploadBlob;
