@@ -237,7 +237,9 @@ mod tests {
         assert!(before.iter().all(|rows| rows.len() == 3));
         let conn = open_writer(&path, Durability::Process).unwrap();
         for ((table, columns), before) in filled.iter().zip(before) {
-            assert_eq!(contents(&conn, table, columns), before, "{table}");
+            // By their places: a migration may give a column another name.
+            let now = names(&conn, &format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid"));
+            assert_eq!(contents(&conn, table, &now[..columns.len()]), before, "{table}");
         }
         let version: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
         assert_eq!(usize::try_from(version).unwrap(), MIGRATIONS.len());
