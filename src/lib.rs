@@ -19,10 +19,12 @@ pub mod identity;
 pub mod lexicon;
 pub mod repo;
 
+pub mod meters;
 pub mod tasks;
 
 pub mod outbound;
 pub mod store;
+pub mod throttle;
 
 pub mod service;
 pub mod sync;

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["ipld", "crypto"],
     &["event", "permission", "plc"],
     &["repo", "lexicon", "identity", "oauth", "delegation"],
-    &["tasks"],
+    &["meters", "tasks"],
     &["store", "outbound", "throttle"],
     &["service"],
     &["sync"],

@@ -24,7 +24,7 @@ use crate::{
     service::{Server, records::backlinks},
     store::{
         AccountId, AccountState, ChangeSet, CommitRefused, CreateConflict, InviteRights, NewAccount, NewSession,
-        RecordChange, RecordPut, StoreError,
+        PutBlobError, RecordChange, RecordPut, StoreError,
     },
     syntax::{Did, Handle},
 };
@@ -71,6 +71,15 @@ impl From<CreateConflict> for TakeError {
     }
 }
 
+impl From<PutBlobError> for TakeError {
+    fn from(refused: PutBlobError) -> Self {
+        match refused {
+            PutBlobError::OverQuota(full) => Self::Account(full.to_string()),
+            PutBlobError::Store(cause) => cause.into(),
+        }
+    }
+}
+
 impl From<CommitRefused> for TakeError {
     fn from(cause: CommitRefused) -> Self {
         match cause {
@@ -78,6 +87,7 @@ impl From<CommitRefused> for TakeError {
             CommitRefused::StaleHead { .. }
             | CommitRefused::BlobMissing(_)
             | CommitRefused::Inactive(_)
+            | CommitRefused::OverQuota(_)
             | CommitRefused::Gone => Self::Account(cause.to_string()),
         }
     }

@@ -50,6 +50,8 @@ pub struct DevSettings {
     pub lexicons: Option<PathBuf>,
     /// Whether the PLC directory limits operations per DID.
     pub plc_limits: bool,
+    /// Whether the PDS counts requests and refuses too many.
+    pub limits: bool,
 }
 
 /// Why the development server does not start.
@@ -224,6 +226,7 @@ fn config(
     if let Some(url) = public_url {
         variables.push(set("SERVER_PUBLIC_URL", url.as_str().trim_end_matches('/')));
     }
+    variables.push(set("LIMITS_ENABLED", if settings.limits { "true" } else { "false" }));
     Ok(Config::load(Source { env: variables, allow_plain_http: true, ..Source::default() })?.0)
 }
 

@@ -6,7 +6,9 @@ use crate::{
     config::Config,
     crypto::password::Cost,
     entropy::{Entropy, OsEntropy},
-    http, methods,
+    http,
+    meters::Meters,
+    methods,
     outbound::{
         FetchError, GuardedClient, MailError, Mailer, OutboundOptions, PlcClient, PlcError, Resolver, ResolverOptions,
         SmtpOptions, TrustedClient,
@@ -18,10 +20,12 @@ use crate::{
         journal,
         lexicons::DirectoryError,
         run_maintenance,
+        security_log::{self, SecurityLog, run_security_log},
     },
     store::{Durability, OpenError, Store, StoreOptions},
     tasks::Tasks,
-    web::{PdsSite, Site},
+    throttle::Throttle,
+    web::{MetricsSite, PdsSite, Site},
 };
 use std::{io, net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
@@ -112,16 +116,27 @@ impl Instance {
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: &Config, world: World, listener: TcpListener) -> Result<Self, StartError> {
         let address = listener.local_addr().map_err(|cause| StartError::Listen(config.server.listen, cause))?;
+        let admin = match config.admin.listen {
+            Some(address) => Some(Self::bind(address).await?),
+            None => None,
+        };
         let tasks = Tasks::new();
         let server = Arc::new(server(config, world, &tasks).await?);
+        // What is brought over from another server may be more: only what is added later must fit.
+        server.store.limit_accounts(config.limits.quota());
         journal::start_reconciler(&server);
         let by = if config.identity.plc_stream { WatchBy::Stream } else { WatchBy::Rounds };
         delegation::start_watch(&server, by);
         tasks.spawn(run_maintenance(Arc::clone(&server)));
+        tasks.spawn(run_security_log(Arc::clone(&server)));
         let site: Arc<dyn Site> = Arc::new(PdsSite::new(Arc::clone(&server)));
         let app = http::App::pds(Arc::clone(&server), methods::methods(), site, config.server.trusted_proxies.clone());
         http::serve(listener, app, &tasks);
         crate::service::relays::start_announcing(&server);
+        if let Some(admin) = admin {
+            let numbers: Arc<dyn Site> = Arc::new(MetricsSite::new(Arc::clone(&server)));
+            http::serve(admin, http::App::own_site(numbers), &tasks);
+        }
         Ok(Self { server, address, tasks })
     }
 
@@ -129,6 +144,9 @@ impl Instance {
     pub async fn stop(self) {
         self.tasks.stop();
         self.tasks.finished().await;
+        if let Err(cause) = security_log::flush(&self.server).await {
+            tracing::error!(%cause, "the last events of security logs could not be written: {cause}");
+        }
         self.server.store.close().await;
     }
 }
@@ -185,6 +203,7 @@ async fn server(config: &Config, world: World, tasks: &Tasks) -> Result<Server, 
             password_cost: world.password_cost,
             ..config.policy()
         },
+        throttle: Throttle::new(config.limits.throttle(), Arc::clone(&world.clock)),
         clock: world.clock,
         entropy: world.entropy,
         tasks: tasks.clone(),
@@ -206,6 +225,8 @@ async fn server(config: &Config, world: World, tasks: &Tasks) -> Result<Server, 
         lexicons,
         replays: Replays::default(),
         rendered: RenderedBodies::default(),
+        security_log: SecurityLog::default(),
+        meters: Meters::default(),
     })
 }
 

@@ -18,6 +18,8 @@ use std::{
 const PASSWORD_BYTES: usize = 15;
 /// Accounts asked for at once.
 const PAGE: &str = "100";
+/// The field that tells how much of its quota an account uses.
+const USAGE: &str = "housekeyUsage";
 
 /// Works on the accounts of a running server, over HTTP with the administrator's password.
 #[derive(Debug, Args)]
@@ -30,7 +32,8 @@ Examples:
   housekey account takedown at://did:plc:abc…/app.bsky.feed.post/3k…
   housekey account restore alice.pds.example.com
   housekey account handle alice.pds.example.com pds.example.com
-  housekey account delete alice.pds.example.com")]
+  housekey account delete alice.pds.example.com
+  housekey account log alice.pds.example.com")]
 pub(super) struct Account {
     #[command(subcommand)]
     command: Verb,
@@ -72,6 +75,16 @@ enum Verb {
         #[command(flatten)]
         common: Common,
     },
+    /// Show who signed in to an account, who was refused, and what changed about it
+    Log {
+        /// Its handle or DID
+        actor: AtIdentifier,
+        /// Show at most so many events, newest first
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: usize,
+        #[command(flatten)]
+        common: Common,
+    },
     #[command(flatten)]
     Change(account_change::Change),
 }
@@ -103,6 +116,10 @@ impl Account {
             Verb::Info { actor, common } => {
                 let account = info(&Api::new(&common.server)?, &actor).await?;
                 show_info(&account, common.json);
+            }
+            Verb::Log { actor, limit, common } => {
+                let events = log(&Api::new(&common.server)?, &actor, limit).await?;
+                show_log(&events, common.json);
             }
             Verb::Change(change) => change.run().await?,
         }
@@ -145,6 +162,35 @@ async fn list(api: &Api, email: Option<&str>) -> Result<Vec<Value>, Failure> {
     }
 }
 
+/// The newest events, over as many pages as they need.
+async fn log(api: &Api, actor: &AtIdentifier, limit: usize) -> Result<Vec<Value>, Failure> {
+    let found = account_change::find(api, actor).await?;
+    let mut events: Vec<Value> = Vec::new();
+    let mut cursor = String::new();
+    while events.len() < limit {
+        let query = [("did", field(&found, "did")), ("limit", PAGE), ("cursor", cursor.as_str())];
+        let page = api.admin_get("dev.housekey.account.listSecurityEvents", &query).await?;
+        events.extend(page.get("events").and_then(Value::as_array).cloned().unwrap_or_default());
+        match page.get("cursor").and_then(Value::as_str) {
+            Some(next) => next.clone_into(&mut cursor),
+            None => break,
+        }
+    }
+    events.truncate(limit);
+    Ok(events)
+}
+
+fn show_log(events: &[Value], json: bool) {
+    if json {
+        print_json(&json!({"events": events}));
+        return;
+    }
+    for event in events {
+        let (time, kind, address) = (field(event, "time"), field(event, "kind"), field(event, "address"));
+        println!("{time:<25} {kind:<24} {address:<24} {} {}", field(event, "detail"), field(event, "agent"));
+    }
+}
+
 async fn info(api: &Api, actor: &AtIdentifier) -> Result<Value, Failure> {
     let found = account_change::find(api, actor).await?;
     api.admin_get("com.atproto.admin.getAccountInfo", &[("did", field(&found, "did"))]).await
@@ -180,8 +226,15 @@ fn show_info(account: &Value, json: bool) {
         return;
     }
     let Some(fields) = account.as_object() else { return };
-    for (name, value) in fields {
+    for (name, value) in fields.iter().filter(|(name, _)| *name != USAGE) {
         println!("{name:<20} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    }
+    for (name, meter) in fields.get(USAGE).and_then(Value::as_object).into_iter().flatten() {
+        let count = |key: &str| meter.get(key).and_then(Value::as_u64);
+        match (count("used").unwrap_or(0), count("limit")) {
+            (used, Some(limit)) => println!("{name:<20} {used} of {limit}"),
+            (used, None) => println!("{name:<20} {used}"),
+        }
     }
 }
 

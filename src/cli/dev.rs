@@ -54,6 +54,9 @@ pub(super) struct DevOptions {
     /// Lift the PLC directory's limit on operations per DID
     #[arg(long)]
     no_plc_limits: bool,
+    /// Count requests and refuse too many, as a server does (otherwise nothing is limited)
+    #[arg(long)]
+    limits: bool,
     /// Print one line of JSON when ready (`exec`: on standard error)
     #[arg(long)]
     pub(super) json: bool,
@@ -71,6 +74,7 @@ impl DevOptions {
             public_url: self.public_url.clone(),
             lexicons: self.lexicons.clone(),
             plc_limits: !self.no_plc_limits,
+            limits: self.limits,
         }
     }
 }

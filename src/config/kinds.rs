@@ -16,7 +16,7 @@ use crate::{
     crypto::{DidKey, Secret, SigningKey, seal::MasterKey},
     limits::{
         community::SIGN_UPS_PER_ADDRESS_MAX,
-        config::{MAX_BYTES, MAX_HOURS, MAX_SECONDS},
+        config::{MAX_BYTES, MAX_COUNT, MAX_HOURS, MAX_SECONDS},
     },
     syntax::{Datetime, Did, Handle},
 };
@@ -139,6 +139,17 @@ scalar!(
     /// A size in bytes.
     Bytes: u64, "a number of bytes from 1 to 1099511627776 (1 TiB)", |text| number(text, MAX_BYTES),
     shape Number, show |bytes: &u64| *bytes
+);
+scalar!(
+    /// A number of points.
+    Points: u32, "a whole number from 1 to 1000000000", |text| {
+        number(text, u64::from(MAX_COUNT)).map(|number| u32::try_from(number).unwrap_or(MAX_COUNT))
+    }, shape Number, show |count: &u32| *count
+);
+scalar!(
+    /// A number of stored things.
+    Many: u64, "a whole number from 1 to 1000000000", |text| number(text, u64::from(MAX_COUNT)), shape Number,
+    show |count: &u64| *count
 );
 scalar!(
     /// A time in hours.

@@ -176,6 +176,7 @@ impl Config {
         self.secrets.warn(warnings);
         Email::check(given)?;
         self.limits.warn(warnings);
+        self.admin.warn(warnings);
         self.services.check(given, warnings)?;
         self.firehose.check(given)?;
         self.outbound.warn(warnings);

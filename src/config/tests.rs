@@ -134,8 +134,11 @@ mod defaults {
         assert_eq!(config.identity.did_cache_stale, Duration::from_hours(1));
         assert_eq!(config.identity.did_cache_max, Duration::from_hours(24));
         assert!(config.accounts.invite_required);
-        assert!(config.limits.enabled);
+        assert!(config.limits.enabled && config.limits.bypass_addresses.is_empty());
+        assert_eq!((config.limits.writes_per_hour, config.limits.writes_per_day), (5_000, 35_000));
         assert_eq!(config.limits.blob_bytes, 100 << 20);
+        assert_eq!((config.limits.account_records, config.limits.account_record_bytes), (1_000_000, 1 << 30));
+        assert_eq!((config.limits.account_blobs, config.limits.account_blob_bytes), (100_000, 10 << 30));
         assert_eq!(config.limits.import_bytes, 1 << 30);
         assert_eq!(config.firehose.retain, Duration::from_hours(168));
         assert_eq!(config.firehose.backfill, Duration::from_hours(72));
@@ -316,6 +319,7 @@ mod secrets {
             ("secrets", "master_key"),
             ("secrets", "jwt_secret"),
             ("email", "smtp_url"),
+            ("limits", "bypass_key"),
         ];
         assert_eq!(names, expected);
         let (_dir, path) = secret_file(&format!("{HEX}\n"));
@@ -557,6 +561,8 @@ mod together {
             ("HOUSEKEY_IDENTITY_HANDLE_DOMAINS", "", "identity.handle_domains"),
             ("HOUSEKEY_SECRETS_JWT_SECRET", "short", "secrets.jwt_secret"),
             ("HOUSEKEY_LIMITS_ENABLED", "false", "limits.enabled"),
+            ("HOUSEKEY_LIMITS_BYPASS_KEY", "short", "limits.bypass_key"),
+            ("HOUSEKEY_ADMIN_LISTEN", "192.0.2.7:9100", "admin.listen"),
             ("HOUSEKEY_OUTBOUND_ALLOW_PRIVATE_ADDRESSES", "true", "outbound.allow_private_addresses"),
             ("HOUSEKEY_SERVER_PUBLIC_URL", "https://other.example.com", "server.public_url"),
             ("HOUSEKEY_SERVER_SERVICE_DID", "did:web:other.example.com", "server.service_did"),

@@ -4,6 +4,7 @@
 
 mod answer;
 mod cors;
+mod crowd;
 mod guarded;
 mod hosts;
 mod incoming;
@@ -16,12 +17,14 @@ mod websocket;
 pub use hosts::{HandleOwners, Hosts};
 
 use crate::{
+    entropy::random_bytes,
     limits::http as limits,
     service::Server,
     tasks::Tasks,
     web::Site,
     xrpc::{Api, Dispatch, Methods},
 };
+use crowd::{Crowd, Place};
 use guarded::{Guarded, Phase};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -66,11 +69,19 @@ impl App {
         }
     }
 
+    /// Pages only, for every name, and for scripts of no other origin.
+    pub fn own_site(site: Arc<dyn Site>) -> Self {
+        Self { cors_everywhere: false, ..Self::site(site) }
+    }
+
     /// The PDS: methods, pages, and handles' names kept apart.
     pub fn pds(server: Arc<Server>, methods: Methods, site: Arc<dyn Site>, trusted_proxies: Vec<IpNet>) -> Self {
         let owners: Arc<dyn HandleOwners> = Arc::clone(&server) as Arc<dyn HandleOwners>;
         let hosts = Hosts::new(&server.policy.hostname, &server.policy.handle_domains, owners);
+        // The names of requests go on from somewhere else in each run, so that the log has each of them once.
+        let first = u64::from(u32::from_be_bytes(random_bytes::<4>(server.entropy.as_ref()))) << 32;
         Self {
+            requests: AtomicU64::new(first),
             xrpc: Some(Arc::new(Api { server, methods })),
             hosts: Some(hosts),
             trusted_proxies,
@@ -95,6 +106,7 @@ pub fn serve(listener: TcpListener, app: App, tasks: &Tasks) {
 async fn accept_all(listener: TcpListener, app: Arc<App>, tasks: Tasks) {
     let stop = tasks.stopping();
     let slots = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    let crowd = Crowd::default();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -102,6 +114,15 @@ async fn accept_all(listener: TcpListener, app: Arc<App>, tasks: Tasks) {
             accepted = accept(&listener, &slots) => accepted,
         };
         let Some((stream, peer, permit)) = accepted else { return };
+        let place = if peer::is_trusted(&app.trusted_proxies, peer) {
+            None
+        } else {
+            let Some(place) = crowd.enter(peer.ip(), limits::CONNECTIONS_PER_ADDRESS) else {
+                tracing::debug!(address = %peer.ip(), "a connection is refused: its address has too many");
+                continue;
+            };
+            Some(place)
+        };
         // Answers are written whole, so waiting for more to send only delays them.
         drop(stream.set_nodelay(true));
         let context = Context {
@@ -109,7 +130,7 @@ async fn accept_all(listener: TcpListener, app: Arc<App>, tasks: Tasks) {
             tasks: tasks.clone(),
             peer,
             phase: Phase::new(),
-            permit: Arc::new(permit),
+            permit: Arc::new((permit, place)),
         };
         tasks.spawn(connection(stream, Arc::new(context)));
     }
@@ -122,7 +143,7 @@ pub(crate) struct Context {
     peer: SocketAddr,
     phase: Arc<Phase>,
     /// A WebSocket keeps it after HTTP is done with the connection.
-    permit: Arc<OwnedSemaphorePermit>,
+    permit: Arc<(OwnedSemaphorePermit, Option<Place>)>,
 }
 
 async fn accept(

@@ -12,6 +12,11 @@ fn trusts(proxies: &[IpNet], address: IpAddr) -> bool {
     proxies.iter().any(|net| net.contains(&address))
 }
 
+/// Whether what this peer says about others is believed.
+pub(super) fn is_trusted(proxies: &[IpNet], peer: SocketAddr) -> bool {
+    trusts(proxies, peer.ip().to_canonical())
+}
+
 /// The client's address. `X-Forwarded-For` is read from the right, where the nearest proxy wrote: whatever stands left
 /// of the first address that is not trusted may be invented.
 pub(super) fn client_ip(proxies: &[IpNet], peer: SocketAddr, headers: &HeaderMap) -> IpAddr {

@@ -10,13 +10,11 @@ use super::{
 use crate::{
     limits::http as limits,
     web::{WebReply, WebRequest},
-    xrpc::{Call, Dispatch, MethodKind, Reply, ReplyBody, RequestBody, RequestHead, StreamItem, XrpcError},
+    xrpc::{Call, Dispatch, MethodKind, Reply, ReplyBody, RequestBody, RequestHead, RequestId, StreamItem, XrpcError},
 };
 use bytes::Bytes;
 use futures_util::{FutureExt, stream::BoxStream};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts,
-};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use std::{
@@ -24,8 +22,6 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering},
 };
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// An answer before HTTP.
 enum Outcome {
@@ -39,7 +35,7 @@ enum Outcome {
 struct Kept {
     is_open: bool,
     gzip: bool,
-    request_id: u64,
+    request_id: RequestId,
     /// The handshake's answer, if the client asks for a WebSocket.
     handshake: Option<(Result<HeaderMap, websocket::Refused>, OnUpgrade)>,
 }
@@ -61,11 +57,11 @@ pub(super) async fn answer(context: Arc<Context>, mut request: Request<Incoming>
     let kept = Kept {
         is_open,
         gzip: answer::takes_gzip(request.headers()),
-        request_id: context.app.requests.fetch_add(1, Ordering::Relaxed),
+        request_id: request_id(&context, request.headers()),
         handshake,
     };
     let upgrades = kept.handshake.as_ref().is_some_and(|(accepted, _)| accepted.is_ok());
-    let outcome = AssertUnwindSafe(dispatch(&context, request, kept.request_id, upgrades))
+    let outcome = AssertUnwindSafe(dispatch(&context, request, kept.request_id.clone(), upgrades))
         .catch_unwind()
         .await
         .unwrap_or_else(|_| Outcome::Reply(XrpcError::internal(&"a handler panicked").into_reply()));
@@ -79,13 +75,17 @@ pub(super) async fn answer(context: Arc<Context>, mut request: Request<Incoming>
     }
 }
 
+/// The name that a trusted proxy gave the request, or one of our own.
+fn request_id(context: &Context, headers: &HeaderMap) -> RequestId {
+    let given = headers.get(RequestId::HEADER).filter(|_| peer::is_trusted(&context.app.trusted_proxies, context.peer));
+    given.and_then(RequestId::given).unwrap_or_else(|| context.app.requests.fetch_add(1, Ordering::Relaxed).into())
+}
+
 async fn ordinary(mut reply: Reply, kept: &Kept, busy: Busy) -> Response<Body> {
     if kept.is_open {
         cors::allow(&mut reply.headers);
     }
-    if reply.status.is_server_error() {
-        reply.headers.insert(X_REQUEST_ID, HeaderValue::from(kept.request_id));
-    }
+    reply.headers.extend(kept.request_id.to_header().map(|id| (RequestId::HEADER, id)));
     answer::finish(reply, kept.gzip, busy).await
 }
 
@@ -123,7 +123,12 @@ async fn no_handshake(kept: &Kept, busy: Busy) -> Response<Body> {
     response
 }
 
-async fn dispatch(context: &Arc<Context>, request: Request<Incoming>, request_id: u64, upgrades: bool) -> Outcome {
+async fn dispatch(
+    context: &Arc<Context>,
+    request: Request<Incoming>,
+    request_id: RequestId,
+    upgrades: bool,
+) -> Outcome {
     let app = &context.app;
     let (parts, body) = request.into_parts();
     if !peer::has_one_host(parts.version, &parts.headers) {

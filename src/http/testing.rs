@@ -152,7 +152,7 @@ pub(super) fn in_memory() -> (DuplexStream, Tasks) {
         tasks: tasks.clone(),
         peer: SocketAddr::from(([127, 0, 0, 1], 1)),
         phase: Phase::new(),
-        permit: Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap()),
+        permit: Arc::new((Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(), None)),
     };
     tasks.spawn(connection(server, Arc::new(context)));
     (client, tasks)

@@ -105,6 +105,46 @@ async fn the_clients_address_comes_from_a_trusted_proxy_only() {
 }
 
 #[tokio::test]
+async fn a_requests_name_is_answered_and_taken_from_a_trusted_proxy_only() {
+    let name = async |server: &Running, sent: &str| {
+        let answer = server.get("/xrpc/com.example.hello", &format!("X-Request-Id: {sent}\r\n")).await;
+        let line = answer.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
+        line.to_owned()
+    };
+    let server = start().await;
+    let (first, second) = (name(&server, "invented").await, name(&server, "invented").await);
+    assert!(first != "invented" && first != second, "{first} {second}");
+    let mut trusting = app();
+    trusting.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let server = start_with(trusting).await;
+    assert_eq!(name(&server, "5f2c-77").await, "5f2c-77");
+    assert_ne!(name(&server, &"a".repeat(100)).await, "a".repeat(100));
+    assert_ne!(name(&server, "<script>").await, "<script>");
+}
+
+#[tokio::test]
+async fn one_address_cannot_hold_every_connection() {
+    let server = start().await;
+    let mut held = Vec::new();
+    for _ in 0..crate::limits::http::CONNECTIONS_PER_ADDRESS {
+        held.push(server.connect().await);
+    }
+    assert_eq!(server.get("/xrpc/com.example.hello", "").await, "", "closed without an answer");
+    held.pop();
+    let mut served = String::new();
+    while !served.starts_with("HTTP/1.1 200") {
+        served = server.get("/xrpc/com.example.hello", "").await;
+    }
+    let mut trusting = app();
+    trusting.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let server = start_with(trusting).await;
+    for _ in 0..=crate::limits::http::CONNECTIONS_PER_ADDRESS {
+        held.push(server.connect().await);
+    }
+    assert!(server.get("/xrpc/com.example.hello", "").await.starts_with("HTTP/1.1 200"), "a proxy's");
+}
+
+#[tokio::test]
 async fn a_panic_is_500_and_the_connection_goes_on() {
     let server = start().await;
     let answer = server

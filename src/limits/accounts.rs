@@ -126,3 +126,25 @@ pub const DELETIONS_PER_ROUND: usize = 100;
 /// How long after a deletion what requests under way may have left behind is looked for once more: longer than any upload
 /// takes.
 pub const DELETION_LINGER: Duration = Duration::from_hours(1);
+
+/// Characters of a client's `User-Agent` that are kept in a security log: browsers' have 120 to 200.
+pub const USER_AGENT_MAX_CHARS: usize = 256;
+
+/// Events of a security log that are kept of each account: about a year of an owner with a few devices.
+pub const SECURITY_EVENTS_KEPT: usize = 400;
+
+/// Refusals (wrong passwords above all) in a security log that are kept of each account.
+pub const SECURITY_FAILURES_KEPT: usize = 100;
+
+/// Characters of an event's detail: a handle has 253.
+pub const SECURITY_DETAIL_MAX_CHARS: usize = 300;
+
+/// Events that may wait to be written: they are written as soon as the database takes them; more are dropped, and that
+/// is logged.
+pub const SECURITY_EVENTS_WAITING: usize = 10_000;
+
+/// Events in one page of a security log unless the caller says.
+pub const SECURITY_EVENTS_PER_PAGE_DEFAULT: usize = 50;
+
+/// Events in one page of a security log, at most.
+pub const SECURITY_EVENTS_PER_PAGE: usize = 100;

@@ -23,3 +23,9 @@ pub const MAX_BYTES: u64 = 1 << 40;
 
 /// Bytes of a `jwt_secret` below which there is a warning: a key of HS256 has 256 bits (RFC 7518, section 3.2).
 pub const JWT_SECRET_SHORT_BYTES: usize = 32;
+
+/// Bytes of a `bypass_key` below which there is a warning: 16 random characters cannot be guessed.
+pub const BYPASS_KEY_SHORT_BYTES: usize = 16;
+
+/// The largest number of things that a setting counts.
+pub const MAX_COUNT: u32 = 1_000_000_000;

@@ -96,3 +96,10 @@ pub const SOCKET_MAX_WRITE_BUFFER_BYTES: usize = 6 * 1024 * 1024;
 
 /// How long a closing handshake may take.
 pub const SOCKET_CLOSE: Duration = Duration::from_secs(5);
+
+/// Bytes of an `X-Request-Id` that is taken from a trusted proxy: the common forms have 16 to 36.
+pub const REQUEST_ID_MAX_BYTES: usize = 64;
+
+/// Connections that one address (one network, for IPv6) may have open at once, proxies that are trusted excepted: browsers
+/// open six, a relay one; a household or a school shares the rest.
+pub const CONNECTIONS_PER_ADDRESS: u32 = 512;

@@ -5,12 +5,13 @@ mod reading;
 mod table;
 #[cfg(test)]
 mod testing;
+pub mod usage;
 
 pub use table::table;
 
 use crate::xrpc::Methods;
 use com::atproto::{admin, identity, lexicon, repo, server, sync, temp};
-use dev::housekey::{admin as housekey_admin, delegation};
+use dev::housekey::{account, admin as housekey_admin, delegation};
 
 /// Every method that the server has.
 #[rustfmt::skip]
@@ -90,6 +91,8 @@ pub fn methods() -> Methods {
         .query::<temp::CheckHandleAvailability>()
         .query::<temp::DereferenceScope>()
         .procedure::<temp::RevokeAccountCredentials>()
+        // dev.housekey.account
+        .query::<account::ListSecurityEvents>()
         // dev.housekey.delegation
         .procedure::<delegation::CreateDelegation>()
         .procedure::<delegation::DeleteDelegation>()

@@ -92,7 +92,7 @@ impl Bench {
             map.insert(header::CONTENT_TYPE, kind.parse().unwrap());
         }
         let head = RequestHead { nsid, headers: map, client_ip: Ipv4Addr::LOCALHOST.into() };
-        let call = Call { method, uri: format!("/xrpc/{target}").parse().unwrap(), head, request_id: 1 };
+        let call = Call { method, uri: format!("/xrpc/{target}").parse().unwrap(), head, request_id: 1.into() };
         let reply = self.api.call(call, body).await;
         let body = match reply.body {
             ReplyBody::Full(bytes) => bytes,
@@ -109,7 +109,8 @@ impl Bench {
         use futures_util::{FutureExt, StreamExt};
         let nsid = target.split('?').next().unwrap().to_owned();
         let head = RequestHead { nsid, headers: HeaderMap::new(), client_ip: Ipv4Addr::LOCALHOST.into() };
-        let call = Call { method: Method::GET, uri: format!("/xrpc/{target}").parse().unwrap(), head, request_id: 1 };
+        let call =
+            Call { method: Method::GET, uri: format!("/xrpc/{target}").parse().unwrap(), head, request_id: 1.into() };
         let mut stream = self.api.subscribe(call).await.map_err(|reply| reply.status.as_u16())?;
         let mut items = Vec::new();
         while let Some(Some(item)) = stream.next().now_or_never() {

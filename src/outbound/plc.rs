@@ -7,6 +7,7 @@ use super::{FetchError, FetchLimits, Fetched, Messages, OutboundOptions, Trusted
 use crate::{
     limits::client::{STREAM_MESSAGE_MAX_BYTES, STREAM_SILENCE},
     limits::outbound::{FOREIGN_MESSAGE_MAX_CHARS, PLC_LOG_MAX_BYTES, PLC_REFUSAL_MAX_BYTES, PLC_TIMEOUT},
+    meters::Outcomes,
     plc::{Entry, Operation},
     syntax::Did,
 };
@@ -55,6 +56,7 @@ pub struct PlcClient {
     // A connection of its own for each operation: one that died unseen would make the outcome doubtful.
     writer: TrustedClient,
     options: OutboundOptions,
+    outcomes: Outcomes,
 }
 
 impl PlcClient {
@@ -69,7 +71,13 @@ impl PlcClient {
             reader: TrustedClient::new(outbound).map_err(failed)?,
             writer: TrustedClient::without_reuse(outbound).map_err(failed)?,
             options: outbound.clone(),
+            outcomes: Outcomes::default(),
         })
+    }
+
+    /// How requests to it ended.
+    pub const fn outcomes(&self) -> &Outcomes {
+        &self.outcomes
     }
 
     /// The directory's URL.
@@ -101,6 +109,16 @@ impl PlcClient {
     /// # Errors
     /// [`PostError`], which says whether the directory may have taken it nevertheless.
     pub async fn post(&self, did: &Did, operation_json: &str) -> Result<(), PostError> {
+        let posted = self.post_once(did, operation_json).await;
+        self.outcomes.count(match &posted {
+            Ok(()) => "ok",
+            Err(PostError::Refused { .. }) => "refused",
+            Err(PostError::NotSent(_) | PostError::Ambiguous(_)) => "failed",
+        });
+        posted
+    }
+
+    async fn post_once(&self, did: &Did, operation_json: &str) -> Result<(), PostError> {
         let url = directory_url(&self.url, did, "");
         let answer = match self.writer.post_json(&url, operation_json.to_owned(), SHORT).await {
             Ok(answer) => answer,
@@ -139,6 +157,16 @@ impl PlcClient {
     }
 
     async fn read(&self, did: &Did, rest: &str, limits: FetchLimits) -> Result<Fetched, PlcError> {
+        let read = self.read_once(did, rest, limits).await;
+        self.outcomes.count(match &read {
+            Ok(_) => "ok",
+            Err(PlcError::NotRegistered) => "not_registered",
+            Err(PlcError::Unavailable(_) | PlcError::Unexpected(_)) => "failed",
+        });
+        read
+    }
+
+    async fn read_once(&self, did: &Did, rest: &str, limits: FetchLimits) -> Result<Fetched, PlcError> {
         let url = directory_url(&self.url, did, rest);
         match self.reader.get(&url, limits).await {
             Ok(answer) => match answer.status {

@@ -2,7 +2,7 @@
 use super::Server;
 use crate::{
     limits::records::MIME_TYPE_BYTES,
-    store::{Account, BlobRow, StagedBlob, StoreError},
+    store::{Account, BlobRow, PutBlobError, QuotaExceeded, StagedBlob, StoreError, Usage},
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -28,6 +28,8 @@ pub enum UploadError<E> {
     WrongLength,
     /// The administrator took this blob down.
     Takendown,
+    /// The account would use more than it may.
+    Full(QuotaExceeded),
     /// The database or the disk failed.
     Store(StoreError),
 }
@@ -35,6 +37,15 @@ pub enum UploadError<E> {
 impl<E> From<StoreError> for UploadError<E> {
     fn from(cause: StoreError) -> Self {
         Self::Store(cause)
+    }
+}
+
+impl<E> From<PutBlobError> for UploadError<E> {
+    fn from(refused: PutBlobError) -> Self {
+        match refused {
+            PutBlobError::OverQuota(full) => Self::Full(full),
+            PutBlobError::Store(cause) => Self::Store(cause),
+        }
     }
 }
 
@@ -50,6 +61,7 @@ where
     if upload.content_length.is_some_and(|length| length > max) {
         return Err(UploadError::TooLarge(max));
     }
+    check_room(server, account, upload.content_length.unwrap_or(1)).await?;
     let staged = receive(server, upload.body, max).await?;
     if upload.content_length.is_some_and(|length| length != staged.size) {
         return Err(UploadError::WrongLength);
@@ -61,6 +73,14 @@ where
     let (cid, size) = (staged.cid, staged.size);
     server.store.blob_files().keep(staged).await?;
     Ok(server.store.put_blob(account.id, cid, &mime_type, size, server.now()).await?)
+}
+
+/// Refuses early what cannot be kept, so that nobody sends it for nothing. What counts is decided when the upload is
+/// recorded.
+async fn check_room<E>(server: &Server, account: &Account, bytes: u64) -> Result<(), UploadError<E>> {
+    let used = server.store.usage(account.id).await?;
+    let (blobs, blob_bytes) = (used.blobs.saturating_add(1), used.blob_bytes.saturating_add(bytes));
+    server.store.quota().check(&used, &Usage { blobs, blob_bytes, ..used }).map_err(UploadError::Full)
 }
 
 async fn receive<S, E>(server: &Server, mut body: S, max: u64) -> Result<StagedBlob, UploadError<E>>

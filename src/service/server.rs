@@ -1,7 +1,7 @@
 //! Everything that a verb needs, made once at start.
 use super::{
     AccountLocks, JournalTurns, Lexicons, PasswordPool, Replays, Services, SigningKeys, TidSource,
-    delegation::RenderedBodies,
+    delegation::RenderedBodies, security_log::SecurityLog,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -11,10 +11,12 @@ use crate::{
         seal::{CannotOpen, MasterKey},
     },
     entropy::Entropy,
+    meters::Meters,
     outbound::{GuardedClient, Mailer, PlcClient, Resolver, TrustedClient},
     store::{Account, Store},
     syntax::Did,
     tasks::Tasks,
+    throttle::Throttle,
 };
 use std::{sync::Arc, time::Duration};
 use url::Url;
@@ -67,6 +69,12 @@ pub struct Server {
     pub replays: Replays,
     /// Bodies of the well-known resource (`RenderedBodies::default()`).
     pub rendered: RenderedBodies,
+    /// How often anything may be asked for.
+    pub throttle: Throttle,
+    /// What the server counts about itself (`Meters::default()`).
+    pub meters: Meters,
+    /// What happened to accounts and is not written yet (`SecurityLog::default()`).
+    pub security_log: SecurityLog,
 }
 
 /// What the operator decided, in final types.

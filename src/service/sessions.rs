@@ -5,7 +5,7 @@ use std::time::Duration;
 use data_encoding::BASE64;
 
 use super::{
-    PasswordsBusy, Server,
+    GuessError, PasswordsBusy, Server, guess_password, security_log,
     states::{Capability, allows},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     entropy::random_bytes,
     limits::accounts as limits,
     outbound::Freshness,
-    store::{Account, AccountState, NewSession, Rotation, StoreError},
+    store::{Account, AccountState, NewSession, Rotation, SecurityKind, StoreError},
     syntax::{AtIdentifier, Did},
 };
 
@@ -42,6 +42,9 @@ pub enum LoginError {
     /// The account was taken down, and the caller did not ask for the narrow session of such a one.
     #[error("Account has been taken down")]
     Takendown,
+    /// Too many passwords were wrong lately.
+    #[error(transparent)]
+    Guess(#[from] GuessError),
     /// Too many passwords are waiting.
     #[error(transparent)]
     Busy(#[from] PasswordsBusy),
@@ -78,12 +81,19 @@ pub async fn log_in(
         return Err(LoginError::PasswordTooLong);
     }
     let account = account_of(server, identifier).await?;
+    let note = |kind| account.as_ref().map_or((), |account| security_log::note(server, account.id, kind, None));
+    let guess = guess_password(server, identifier, account.as_ref()).await;
+    let guess = guess.inspect_err(|_| note(SecurityKind::SignInRefused))?;
     let hash = account.as_ref().map_or_else(
         || password::decoy(server.policy.password_cost).to_owned(),
         |account| account.password_hash.clone(),
     );
     let matches = server.passwords.verify(password, hash).await?;
+    if !matches {
+        note(SecurityKind::SignInFailed);
+    }
     let account = account.filter(|_| matches).ok_or(LoginError::Wrong)?;
+    guess.right();
     if !allows(&account.state, Capability::LogIn) {
         if !allow_takendown || !allows(&account.state, Capability::LogInToLeave) {
             return Err(LoginError::Takendown);
@@ -121,7 +131,9 @@ pub async fn open(
     let (id, now) = (new_id(server), server.now());
     let tokens = sign(server, &account.did, scope_of(app_password.as_ref()), &id, Some(now));
     let expires_at = now.plus(limits::REFRESH_TOKEN_LIFETIME);
-    server.store.open_session(NewSession { id, account: account.id, expires_at, app_password, opened_at: now }).await?;
+    let noted = security_log::event(server, account.id, SecurityKind::SignedIn, app_password.as_deref());
+    let session = NewSession { id, account: account.id, expires_at, app_password, opened_at: now };
+    server.store.open_noted_session(session, noted).await?;
     Ok(tokens)
 }
 
@@ -141,7 +153,10 @@ pub async fn refresh(server: &Server, account: &Account, id: &str) -> Result<Ses
         Rotation::Next { id, app_password, opened_at } => {
             Ok(sign(server, &account.did, scope_of(app_password.as_ref()), &id, Some(opened_at)))
         }
-        Rotation::Revoked => Err(RefreshError::Revoked),
+        Rotation::Revoked => {
+            security_log::note(server, account.id, SecurityKind::RefreshReplayed, None);
+            Err(RefreshError::Revoked)
+        }
     }
 }
 

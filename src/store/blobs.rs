@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row};
 
-use super::{AccountId, BlobFiles, Store, StoreError, sql, writer::Work};
+use super::{AccountId, BlobFiles, QuotaExceeded, Store, StoreError, sql, usage::within_quota, writer::Work};
 use crate::{
     clock::Timestamp,
     ipld::Cid,
@@ -27,6 +27,16 @@ pub struct BlobRow {
     /// When it was uploaded.
     pub created_at: Timestamp,
 }
+/// Why an upload was not recorded; nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PutBlobError {
+    /// The account would use more than it may.
+    #[error(transparent)]
+    OverQuota(#[from] QuotaExceeded),
+    /// The database failed, or the file is not there.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 /// One blob in `listBlobs`.
 pub type ListedBlob = Cid;
 /// A blob that a record references and that is not here.
@@ -42,7 +52,7 @@ impl Store {
     /// re-uploading keeps what is there (and renews a temporary one's age).
     ///
     /// # Errors
-    /// [`StoreError::File`] when the file is not there.
+    /// [`StoreError::File`] when the file is not there; [`PutBlobError::OverQuota`] when the account is full.
     pub async fn put_blob(
         &self,
         account: AccountId,
@@ -50,27 +60,30 @@ impl Store {
         mime_type: &str,
         size: u64,
         now: Timestamp,
-    ) -> Result<BlobRow, StoreError> {
+    ) -> Result<BlobRow, PutBlobError> {
         let mime_type = mime_type.to_owned();
         let files = self.inner.blob_files.clone();
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         let row = self
             .write(move |work| {
-                sql::execute(
-                    work.conn,
-                    "INSERT INTO blobs (account, digest, mime_type, size, permanent, created_at)
-                     VALUES (?1, ?2, ?3, ?4, EXISTS (SELECT 1 FROM record_blobs WHERE digest = ?2 AND tree IN (
-                         SELECT tree FROM repos WHERE account = ?1
-                         UNION ALL SELECT tree FROM loose_trees WHERE account = ?1)), ?5)
-                     ON CONFLICT DO UPDATE SET created_at = ?5 WHERE permanent = 0",
-                    (account.0, cid.digest(), mime_type, size, now.as_micros()),
-                )?;
+                within_quota(work, account, |work| {
+                    sql::execute(
+                        work.conn,
+                        "INSERT INTO blobs (account, digest, mime_type, size, permanent, created_at)
+                         VALUES (?1, ?2, ?3, ?4, EXISTS (SELECT 1 FROM record_blobs WHERE digest = ?2 AND tree IN (
+                             SELECT tree FROM repos WHERE account = ?1
+                             UNION ALL SELECT tree FROM loose_trees WHERE account = ?1)), ?5)
+                         ON CONFLICT DO UPDATE SET created_at = ?5 WHERE permanent = 0",
+                        (account.0, cid.digest(), mime_type, size, now.as_micros()),
+                    )?;
+                    Ok::<_, PutBlobError>(())
+                })?;
                 // Files are unlinked in this thread only, so one that is here now stays while the row does.
                 if !files.exists(&cid) {
-                    return Err(StoreError::File(format!("the blob {cid} has no file")));
+                    return Err(StoreError::File(format!("the blob {cid} has no file")).into());
                 }
-                read_blob(work.conn, account, &cid)?
-                    .ok_or_else(|| StoreError::Damaged("a blob row vanished".to_owned()))
+                let row = read_blob(work.conn, account, &cid)?;
+                Ok::<_, PutBlobError>(row.ok_or_else(|| StoreError::Damaged("a blob row vanished".to_owned()))?)
             })
             .await?;
         self.inner.blob_files.has_row(&cid);

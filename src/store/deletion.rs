@@ -36,6 +36,7 @@ const OWNED: &[(&str, &str)] = &[
     ("plc_heads", "account"),
     ("journal", "id"),
     ("repos", "account"),
+    ("security_events", "id"),
 ];
 
 /// Which rows of a table are the account's, ?1: those of a repository hang on its trees.

@@ -410,6 +410,7 @@ fn commit_failed(refused: CommitRefused) -> CreateConflict {
         CommitRefused::StaleHead { .. }
         | CommitRefused::BlobMissing(_)
         | CommitRefused::Inactive(_)
+        | CommitRefused::OverQuota(_)
         | CommitRefused::Gone => StoreError::Damaged(format!("a journaled commit was refused: {refused}")).into(),
     }
 }

@@ -30,6 +30,7 @@ mod plc_directory;
 mod readers;
 mod repo;
 mod schema;
+mod security_events;
 mod sessions;
 mod settings;
 mod shared;
@@ -39,12 +40,13 @@ mod takedowns;
 mod takeover;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod writer;
 
 pub use accounts::{Account, AccountId, AccountState, CreateConflict, NewAccount};
 pub use audit::{AuditAccount, AuditBlob, AuditCollection, AuditFile, AuditHead, AuditNode, AuditReader, AuditRecord};
 pub use blob_files::{BlobFile, BlobFiles, BlobWrite, StagedBlob};
-pub use blobs::{BlobRow, ListedBlob, MissingBlob};
+pub use blobs::{BlobRow, ListedBlob, MissingBlob, PutBlobError};
 pub use codes::{CodePurpose, TakeCode};
 pub use delegations::{DelegationRow, DelegationState};
 pub use deletion::{Deletion, Purge};
@@ -57,13 +59,16 @@ pub use invites::{InviteCode, NewInvite};
 pub use journal::{
     DelegationChange, JournalEffect, JournalId, JournalKind, JournalRow, JournalState, NewJournalRow, OpenJournal,
 };
+pub use node_cache::Cached;
 pub use plc_directory::{DirectoryAppend, DirectoryEntry};
 pub use repo::{
     Backlink, ChangeSet, CommitRefused, Committed, ListRecords, ListedRecord, ListedRepo, RecordChange, RecordPut,
     RepoStats, StoredRecord,
 };
+pub use security_events::{NewSecurityEvent, SecurityEvent, SecurityKind};
 pub use sessions::{NewSession, Rotation};
 pub use states::OwnState;
+pub use usage::{Quota, QuotaExceeded, Usage};
 
 use std::{
     fs::File,
@@ -85,7 +90,7 @@ use self::{
     shared::Shared,
     writer::{Work, Writer},
 };
-use crate::{limits::store::READERS_MAX, tasks::Tasks};
+use crate::{limits::store::READERS_MAX, meters::Writes, tasks::Tasks};
 
 /// How the database is opened.
 #[derive(Clone, Debug)]
@@ -182,6 +187,16 @@ impl Store {
     /// The number of the latest event that is committed; changes wake subscribers.
     pub fn latest_seq(&self) -> watch::Receiver<i64> {
         self.inner.shared.latest.subscribe()
+    }
+
+    /// What the writer counts.
+    pub fn writes(&self) -> &Writes {
+        &self.inner.shared.writes
+    }
+
+    /// What is in memory.
+    pub fn cached(&self) -> Cached {
+        self.inner.shared.nodes.cached()
     }
 
     /// Where blob files are.

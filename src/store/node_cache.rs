@@ -27,6 +27,17 @@ pub(super) struct PlacedNode {
     pub(super) place: Place,
 }
 
+/// What is in memory of the database, for the operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cached {
+    /// Bytes of MST nodes.
+    pub node_bytes: u64,
+    /// Nodes that were found in memory.
+    pub node_hits: u64,
+    /// Nodes that had to be read.
+    pub node_misses: u64,
+}
+
 /// A bounded cache of nodes in two generations: when the young one is full it becomes the old one, and what nobody asks
 /// for while it is old is forgotten. Nodes are immutable, so there is nothing to invalidate.
 #[derive(Debug, Default)]
@@ -37,6 +48,8 @@ pub(super) struct NodeCache {
 
 #[derive(Debug, Default)]
 struct Generations {
+    hits: u64,
+    misses: u64,
     young: HashMap<Cid, PlacedNode>,
     young_bytes: usize,
     old: HashMap<Cid, PlacedNode>,
@@ -46,13 +59,28 @@ impl NodeCache {
     /// The node, if it is here.
     pub(super) fn get(&self, cid: &Cid) -> Option<PlacedNode> {
         let mut generations = self.lock();
-        if let Some(node) = generations.young.get(cid) {
-            return Some(node.clone());
+        if let Some(node) = generations.young.get(cid).cloned() {
+            generations.hits += 1;
+            return Some(node);
         }
-        let node = generations.old.remove(cid)?;
+        let Some(node) = generations.old.remove(cid) else {
+            generations.misses += 1;
+            return None;
+        };
+        generations.hits += 1;
         generations.insert(*cid, node.clone());
         drop(generations);
         Some(node)
+    }
+
+    /// What it holds and how it did.
+    pub(super) fn cached(&self) -> Cached {
+        let generations = self.lock();
+        let bytes: usize =
+            generations.young.values().chain(generations.old.values()).map(|node| node.block.len()).sum();
+        let (node_hits, node_misses) = (generations.hits, generations.misses);
+        drop(generations);
+        Cached { node_bytes: u64::try_from(bytes).unwrap_or(u64::MAX), node_hits, node_misses }
     }
 
     /// Keeps a node for a while.

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use rusqlite::{Connection, Row};
 
 use super::{
-    AccountId, AccountState, Store, StoreError,
+    AccountId, AccountState, QuotaExceeded, Store, StoreError,
     accounts::state_columns,
     commit::{head_columns, link_hash, prepare, read_head},
     nodes::NodeReader,
     sql,
     states::state_of,
+    usage::within_quota,
 };
 use crate::{
     event::UnnumberedFrame,
@@ -92,6 +93,9 @@ pub enum CommitRefused {
     /// There is no such account any more.
     #[error("there is no such account")]
     Gone,
+    /// The account would use more than it may.
+    #[error(transparent)]
+    OverQuota(#[from] QuotaExceeded),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -163,7 +167,7 @@ impl Store {
     /// announces commits; one that is deactivated may change its repository in silence, as it does while it moves in.
     ///
     /// # Errors
-    /// [`CommitRefused`]: the head has moved on, a blob is missing, the account is not active (any more), or the database
+    /// [`CommitRefused`]: the head has moved on, a blob is missing, the account is full or not active (any more), or the database
     /// failed. Nothing changed then.
     pub async fn commit(&self, change: ChangeSet) -> Result<Committed, CommitRefused> {
         let account = change.account;
@@ -178,7 +182,7 @@ impl Store {
                     Some(state) => return Err(CommitRefused::Inactive(state)),
                     None => return Err(CommitRefused::Gone),
                 }
-                let committed = prepared.apply(work)?;
+                let committed = within_quota(work, account, |work| prepared.apply(work))?;
                 Ok::<_, CommitRefused>((committed, prepared))
             })
             .await;

@@ -19,6 +19,8 @@ const MIGRATIONS: &[M<'_>] = &[
     M::up(include_str!("migrations/0003_states.sql")),
     M::up(include_str!("migrations/0004_community.sql")),
     M::up(include_str!("migrations/0005_import.sql")),
+    M::up(include_str!("migrations/0006_security_events.sql")),
+    M::up(include_str!("migrations/0007_account_usage.sql")),
 ];
 
 /// Makes the directory, refuses file systems that cannot be trusted, and takes the lock, which the returned file holds.

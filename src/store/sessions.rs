@@ -129,7 +129,7 @@ impl Store {
     }
 }
 
-fn insert(work: &Work<'_>, session: &NewSession) -> Result<(), StoreError> {
+pub(super) fn insert(work: &Work<'_>, session: &NewSession) -> Result<(), StoreError> {
     sql::execute(
         work.conn,
         "INSERT INTO sessions (id, account, expires_at, app_password, opened_at) VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -7,9 +7,12 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{AccountId, StoredEvent, export::Exports, import::LooseTrees, node_cache::NodeCache};
+use super::{
+    AccountId, StoredEvent, export::Exports, import::LooseTrees, node_cache::NodeCache, usage::SharedQuota,
+};
 use crate::{
     limits::store::{COLLECTION_CACHE, EVENT_RING_BYTES, EVENT_RING_COUNT, HEAD_CACHE},
+    meters::Writes,
     repo::Head,
     syntax::Nsid,
 };
@@ -33,6 +36,10 @@ pub(super) struct Shared {
     pub(super) loose: LooseTrees,
     /// MST nodes by CID.
     pub(super) nodes: NodeCache,
+    /// What the writer counts.
+    pub(super) writes: Writes,
+    /// What each account may use.
+    pub(super) quota: SharedQuota,
 }
 
 impl Shared {
@@ -47,6 +54,8 @@ impl Shared {
             exports: Exports::default(),
             loose,
             nodes: NodeCache::default(),
+            writes: Writes::default(),
+            quota: SharedQuota::default(),
         }
     }
 }

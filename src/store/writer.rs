@@ -9,6 +9,7 @@ use std::{
         mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
     },
     thread::JoinHandle,
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -25,6 +26,7 @@ use crate::{
     clock::Timestamp,
     event::UnnumberedFrame,
     limits::store::{GROUP_MAX, WRITE_QUEUE},
+    meters::Writes,
     repo::Head,
     syntax::Nsid,
 };
@@ -111,6 +113,7 @@ enum Message {
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: SyncSender<Message>,
+    meters: Writes,
 }
 
 impl Writer {
@@ -122,10 +125,11 @@ impl Writer {
         last_seq: i64,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, jobs) = sync_channel(WRITE_QUEUE);
+        let meters = shared.writes.clone();
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
             Loop { conn, shared, jobs, checkpointer, next_seq: last_seq + 1 }.run();
         })?;
-        Ok((Self { queue }, thread))
+        Ok((Self { queue, meters }, thread))
     }
 
     /// Runs `job` in the writer's next transaction and answers when it is durable. A dropped future changes nothing: the
@@ -152,9 +156,16 @@ impl Writer {
             });
             (keep, answer)
         });
-        self.queue.try_send(Message::Job(job)).map_err(|refused| match refused {
-            TrySendError::Full(_) => StoreError::Busy,
-            TrySendError::Disconnected(_) => StoreError::Closed,
+        self.meters.queue.inc();
+        self.queue.try_send(Message::Job(job)).map_err(|refused| {
+            self.meters.queue.dec();
+            match refused {
+                TrySendError::Full(_) => {
+                    self.meters.refused.inc();
+                    StoreError::Busy
+                }
+                TrySendError::Disconnected(_) => StoreError::Closed,
+            }
         })?;
         answered.await.unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
@@ -212,7 +223,10 @@ impl Loop {
                 self.jobs.try_recv()
             };
             match next {
-                Ok(Message::Job(job)) => waiting.push(job),
+                Ok(Message::Job(job)) => {
+                    self.shared.writes.queue.dec();
+                    waiting.push(job);
+                }
                 Ok(Message::Sweep) => {}
                 Ok(Message::Close) | Err(TryRecvError::Disconnected) => return false,
                 Err(TryRecvError::Empty) => return true,
@@ -244,6 +258,7 @@ impl Loop {
                 break;
             }
         }
+        self.shared.writes.group.observe(f64::from(u32::try_from(answers.len()).unwrap_or(u32::MAX)));
         let outcome = if gave_up { Err(StoreError::DiskFull) } else { self.commit(&effects) };
         match &outcome {
             Ok(()) => self.publish(effects),
@@ -280,7 +295,11 @@ impl Loop {
             let last = effects.next_seq - 1;
             sql::execute(&self.conn, "UPDATE counters SET value = ?1 WHERE name = 'seq'", [last])?;
         }
-        sql::execute(&self.conn, "COMMIT", []).map(drop)
+        // For the operator's numbers alone: nothing is decided by it.
+        let begun = Instant::now();
+        let committed = sql::execute(&self.conn, "COMMIT", []).map(drop);
+        self.shared.writes.commit.observe(begun.elapsed().as_secs_f64());
+        committed
     }
 
     fn publish(&mut self, effects: Effects) {

@@ -6,6 +6,7 @@ use crate::{
     clock::Timestamp,
     event,
     limits::firehose::{LAG_EVENTS, PAGE_EVENTS},
+    meters::{Audience, Position},
     store::{Store, StoreError, StoredEvent},
     tasks::Tasks,
 };
@@ -51,12 +52,20 @@ pub struct Feed {
     pub window_start: Timestamp,
     /// How many events a subscriber that had caught up may fall behind; [`LAG_EVENTS`] outside tests.
     pub lag: i64,
+    /// Who else reads it.
+    pub audience: Audience,
 }
 
 impl Feed {
     /// The log of this store until `tasks` stop.
     pub fn new(store: &Store, tasks: &Tasks, window_start: Timestamp) -> Self {
-        Self { store: store.clone(), stopping: tasks.stopping(), window_start, lag: LAG_EVENTS }
+        Self {
+            store: store.clone(),
+            stopping: tasks.stopping(),
+            window_start,
+            lag: LAG_EVENTS,
+            audience: Audience::default(),
+        }
     }
 }
 
@@ -68,6 +77,7 @@ pub async fn subscribe(feed: Feed, cursor: Option<i64>) -> Result<BoxStream<'sta
     let latest = feed.store.latest_seq();
     let newest = *latest.borrow();
     let mut subscriber = Subscriber {
+        position: feed.audience.join(newest),
         at: newest,
         caught_up: true,
         page: VecDeque::new(),
@@ -84,6 +94,7 @@ pub async fn subscribe(feed: Feed, cursor: Option<i64>) -> Result<BoxStream<'sta
         Some(cursor) => {
             let window = subscriber.feed.store.seq_before(subscriber.feed.window_start).await?;
             subscriber.at = cursor.max(window);
+            subscriber.position.advance(subscriber.at);
             subscriber.caught_up = false;
             if cursor < window {
                 let text = "Requested cursor exceeded limit. Possibly missing events";
@@ -104,6 +115,8 @@ struct Subscriber {
     latest: watch::Receiver<i64>,
     /// The number of the last event that went out.
     at: i64,
+    /// The same, for the operator.
+    position: Position,
     /// Whether it has been at the end of the log: from then on it must keep up.
     caught_up: bool,
     page: VecDeque<StoredEvent>,
@@ -132,6 +145,7 @@ impl Subscriber {
             }
             if let Some(event) = self.page.pop_front() {
                 self.at = event.seq;
+                self.position.advance(event.seq);
                 return Some(Item::Frame(event.frame));
             }
             if newest > self.at {
@@ -171,6 +185,7 @@ impl Subscriber {
     /// Ends the stream of a subscriber that does not keep up; it can come back with its cursor.
     fn cut(&mut self) {
         self.page.clear();
+        self.feed.audience.count_cut();
         self.end(CloseReason::ConsumerTooSlow, Some(("ConsumerTooSlow", "Stream consumer too slow")));
     }
 

@@ -3,9 +3,11 @@
 mod delegation;
 mod delegation_page;
 mod dev_mail;
+mod metrics;
 mod pds;
 mod plc_directory;
 
+pub use metrics::MetricsSite;
 pub use pds::PdsSite;
 pub use plc_directory::{PlcDirectory, RateLimits, SubmitError};
 

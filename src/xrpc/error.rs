@@ -3,7 +3,11 @@
 //! Errors of one area get theirs in `error_<area>.rs` beside this file.
 
 use super::Reply;
-use crate::{limits::http::ERROR_MESSAGE_CHARS, store::StoreError};
+use crate::{
+    limits::http::ERROR_MESSAGE_CHARS,
+    store::StoreError,
+    throttle::{Exceeded, Standing},
+};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -20,6 +24,8 @@ pub struct XrpcError {
     pub message: String,
     /// When to come back, in seconds.
     pub retry_after: Option<u64>,
+    /// The budget that is used up, if that is why.
+    pub standing: Option<Standing>,
 }
 
 impl XrpcError {
@@ -45,7 +51,13 @@ impl XrpcError {
 
     /// Any status and name.
     pub fn with_status(status: StatusCode, name: &'static str, message: impl Into<String>) -> Self {
-        Self { status, name: name.into(), message: message.into(), retry_after: None }
+        Self { status, name: name.into(), message: message.into(), retry_after: None, standing: None }
+    }
+
+    /// 429 `RateLimitExceeded`: says when to come back.
+    pub fn rate_limited(exceeded: &Exceeded, message: impl Into<String>) -> Self {
+        let error = Self::with_status(StatusCode::TOO_MANY_REQUESTS, "RateLimitExceeded", message);
+        Self { retry_after: Some(exceeded.retry_after), standing: Some(exceeded.standing), ..error }
     }
 
     /// 501: no such method here, and nobody to pass it on to.
@@ -74,6 +86,9 @@ impl XrpcError {
             reply.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         } else if self.status == StatusCode::SERVICE_UNAVAILABLE {
             reply.headers.insert(header::RETRY_AFTER, HeaderValue::from(crate::limits::http::RETRY_AFTER_SECONDS));
+        }
+        if let Some(standing) = &self.standing {
+            super::gate::tell(standing, &mut reply.headers);
         }
         reply
     }

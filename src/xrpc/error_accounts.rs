@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::XrpcError;
 use crate::{
     service::{
-        PasswordsBusy,
+        GuessError, PasswordsBusy,
         accounts::SignUpError,
         email::EmailError,
         handles::HandleError,
@@ -91,8 +91,9 @@ impl From<LoginError> for XrpcError {
         match error {
             LoginError::PasswordTooLong | LoginError::Wrong => Self::unauthorized("AuthenticationRequired", message),
             LoginError::Takendown => Self::unauthorized("AccountTakedown", message),
+            LoginError::Guess(GuessError::TooMany(exceeded)) => Self::rate_limited(&exceeded, message),
             LoginError::Busy(cause) => cause.into(),
-            LoginError::Store(cause) => cause.into(),
+            LoginError::Guess(GuessError::Store(cause)) | LoginError::Store(cause) => cause.into(),
         }
     }
 }

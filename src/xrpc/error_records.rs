@@ -32,6 +32,7 @@ impl From<WriteError> for XrpcError {
             WriteError::CommitSwap(_) | WriteError::RecordSwap(_) => Self::bad("InvalidSwap", message),
             WriteError::NoRepository => Self::bad("RepoNotFound", message),
             WriteError::Contended => Self::with_status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message),
+            WriteError::Full(_) => Self::bad("QuotaExceeded", message),
             WriteError::Key(cause) => Self::internal(&cause),
             WriteError::Tree(cause) => tree(&cause),
             WriteError::Store(cause) => cause.into(),
@@ -84,6 +85,7 @@ impl From<UploadError<Self>> for XrpcError {
             ),
             UploadError::WrongLength => Self::invalid("the body is not as long as its Content-Length says"),
             UploadError::Takendown => Self::invalid("Blob has been takendown, cannot re-upload"),
+            UploadError::Full(full) => Self::bad("QuotaExceeded", full.to_string()),
             UploadError::Store(cause) => cause.into(),
         }
     }

@@ -9,14 +9,18 @@ mod error_imports;
 mod error_lexicons;
 mod error_records;
 mod error_states;
+mod gate;
 mod params;
 mod reply;
+mod request_id;
 mod schemas;
 mod table;
 
 pub use body::{FromBody, Json, NoInput, Object, RequestBody, Upload};
 pub use error::XrpcError;
+pub use gate::Charge;
 pub use reply::{Empty, IntoReply, Reply, ReplyBody};
+pub use request_id::RequestId;
 pub use table::{Api, Call, Dispatch, MethodKind, Methods, NoParams, Procedure, Query, StreamItem, Subscription};
 
 use http::HeaderMap;

@@ -1,10 +1,16 @@
 //! An endpoint is one type; one table lists them all, and one generic `run` turns bytes into types and back.
 
-use super::{FromBody, IntoReply, Reply, RequestBody, RequestHead, XrpcError, auth::Authenticate, params};
-use crate::service::{Server, Spending};
+use super::{
+    Charge, FromBody, IntoReply, Reply, RequestBody, RequestHead, RequestId, XrpcError, auth::Authenticate, gate::Gate,
+    params,
+};
+use crate::{
+    service::{Origin, Server, Spending},
+    throttle::Bucket,
+};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture, stream::BoxStream};
-use http::{HeaderValue, Method, Uri, header};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 use std::{collections::HashMap, future::Future, sync::Arc};
 use tracing::{Instrument, Span, field::Empty};
@@ -13,6 +19,8 @@ use tracing::{Instrument, Span, field::Empty};
 pub trait Query: 'static {
     /// Its name on the wire.
     const NSID: &'static str;
+    /// The budgets of the caller's address that a call draws on.
+    const BUCKETS: &'static [Bucket] = &[Bucket::Address];
     /// Who may call it.
     type Auth: Authenticate;
     /// Its query parameters.
@@ -33,12 +41,18 @@ pub trait Procedure: 'static {
     const NSID: &'static str;
     /// Largest (inflated) body in bytes, for buffered bodies.
     const MAX_BODY: usize = crate::limits::http::JSON_BODY_BYTES;
+    /// The budgets of the caller's address that a call draws on.
+    const BUCKETS: &'static [Bucket] = &[Bucket::Address];
     /// Who may call it.
     type Auth: Authenticate;
     /// Its body: [`super::Json`], [`super::NoInput`] or [`super::Upload`].
     type Input: FromBody;
     /// Its answer; [`super::Empty`] for none.
     type Output: IntoReply;
+    /// What a call draws on besides, once it is known who calls with what.
+    fn charge(_auth: &Self::Auth, _input: &Self::Input) -> Option<Charge> {
+        None
+    }
     /// Does it.
     fn call(
         server: &Arc<Server>,
@@ -97,8 +111,8 @@ pub struct Call {
     pub uri: Uri,
     /// What endpoint and auth may know.
     pub head: RequestHead,
-    /// Names this request in the log.
-    pub request_id: u64,
+    /// Names this request in the log and in its answer.
+    pub request_id: RequestId,
 }
 
 /// What the listener asks of XRPC. The one implementation outside tests is [`Api`].
@@ -152,28 +166,23 @@ impl Methods {
     /// Adds a query.
     #[must_use]
     pub fn query<Q: Query>(mut self) -> Self {
-        self.endpoints
-            .insert(Q::NSID, Endpoint::Query(|server, call| spanned(call, |call| run_query::<Q>(server, call))));
+        self.endpoints.insert(Q::NSID, Endpoint::Query(|server, call| run_query::<Q>(server, call).boxed()));
         self
     }
 
     /// Adds a procedure.
     #[must_use]
     pub fn procedure<P: Procedure>(mut self) -> Self {
-        self.endpoints.insert(
-            P::NSID,
-            Endpoint::Procedure(|server, call, body| spanned(call, |call| run_procedure::<P>(server, call, body))),
-        );
+        self.endpoints
+            .insert(P::NSID, Endpoint::Procedure(|server, call, body| run_procedure::<P>(server, call, body).boxed()));
         self
     }
 
     /// Adds a subscription.
     #[must_use]
     pub fn subscription<S: Subscription>(mut self) -> Self {
-        self.endpoints.insert(
-            S::NSID,
-            Endpoint::Subscription(|server, call| spanned(call, |call| run_subscription::<S>(server, call))),
-        );
+        self.endpoints
+            .insert(S::NSID, Endpoint::Subscription(|server, call| run_subscription::<S>(server, call).boxed()));
         self
     }
 
@@ -194,31 +203,36 @@ impl Dispatch for Api {
 
     fn call(&self, call: Call, body: RequestBody) -> BoxFuture<'static, Reply> {
         let is_get = matches!(call.method, Method::GET | Method::HEAD);
-        let refused = match self.methods.endpoints.get(call.head.nsid.as_str()) {
-            Some(Endpoint::Query(run)) if is_get => return run(Arc::clone(&self.server), call),
-            Some(Endpoint::Procedure(run)) if call.method == Method::POST => {
-                return run(Arc::clone(&self.server), call, body);
+        let found = self.methods.endpoints.get_key_value(call.head.nsid.as_str()).map(|(name, found)| (*name, *found));
+        let name = found.map_or(OTHER, |(name, _)| name);
+        let refused = match found {
+            Some((_, Endpoint::Query(run))) if is_get => return observed(&self.server, name, call, run),
+            Some((_, Endpoint::Procedure(run))) if call.method == Method::POST => {
+                return observed(&self.server, name, call, |server, call| run(server, call, body));
             }
-            Some(Endpoint::Query(_)) => wrong_verb(&call.method, "GET"),
-            Some(Endpoint::Procedure(_)) => wrong_verb(&call.method, "POST"),
-            Some(Endpoint::Subscription(_)) => {
+            Some((_, Endpoint::Query(_))) => wrong_verb(&call.method, "GET"),
+            Some((_, Endpoint::Procedure(_))) => wrong_verb(&call.method, "POST"),
+            Some((_, Endpoint::Subscription(_))) => {
                 XrpcError::invalid("This method is a subscription: open a WebSocket (GET with Upgrade: websocket)")
             }
             None if !is_method_name(&call.head.nsid) => XrpcError::invalid("invalid xrpc path"),
             None => XrpcError::not_implemented(),
         };
-        Box::pin(std::future::ready(refused.into_reply()))
+        observed(&self.server, name, call, |server, call| Box::pin(std::future::ready(refuse(&server, &call, refused))))
     }
 
     fn subscribe(&self, call: Call) -> BoxFuture<'static, Result<BoxStream<'static, StreamItem>, Reply>> {
-        match self.methods.endpoints.get(call.head.nsid.as_str()) {
-            Some(Endpoint::Subscription(run)) => run(Arc::clone(&self.server), call),
-            Some(Endpoint::Query(_) | Endpoint::Procedure(_)) | None => {
+        match self.methods.endpoints.get_key_value(call.head.nsid.as_str()) {
+            Some((name, Endpoint::Subscription(run))) => observed(&self.server, name, call, run),
+            Some((_, Endpoint::Query(_) | Endpoint::Procedure(_))) | None => {
                 Box::pin(std::future::ready(Err(XrpcError::not_implemented().into_reply())))
             }
         }
     }
 }
+
+/// What methods that are not here are called in numbers: strangers can invent any number of names.
+const OTHER: &str = "other";
 
 fn wrong_verb(got: &Method, expected: &str) -> XrpcError {
     XrpcError::invalid(format!("Incorrect HTTP method ({got}) expected {expected}"))
@@ -230,15 +244,63 @@ fn is_method_name(nsid: &str) -> bool {
         && nsid.split(['.', '-']).all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
-/// Opens the request's span around what `run` makes.
-fn spanned<F: Future + Send + 'static>(call: Call, run: impl FnOnce(Call) -> F) -> BoxFuture<'static, F::Output> {
-    let span = tracing::info_span!("xrpc", nsid = %call.head.nsid, request_id = call.request_id, did = Empty);
-    run(call).instrument(span).boxed()
+/// What a call came to.
+trait Answered {
+    fn status(&self) -> StatusCode;
 }
 
-/// The order is the reference's: parameters, auth, body, method.
+impl Answered for Reply {
+    fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl<T> Answered for Result<T, Reply> {
+    fn status(&self) -> StatusCode {
+        self.as_ref().err().map_or(StatusCode::SWITCHING_PROTOCOLS, |reply| reply.status)
+    }
+}
+
+/// Runs a call in a span of its own, as what its caller asked for, and counts it.
+fn observed<T: Answered + Send + 'static>(
+    server: &Arc<Server>,
+    method: &'static str,
+    call: Call,
+    run: impl FnOnce(Arc<Server>, Call) -> BoxFuture<'static, T>,
+) -> BoxFuture<'static, T> {
+    let span = tracing::info_span!(
+        "xrpc", nsid = %call.head.nsid, request_id = %call.request_id, did = Empty, status = Empty, elapsed_ms = Empty
+    );
+    let agent = call.head.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let origin = Origin::new(call.head.client_ip, agent);
+    let (open, began) = (server.meters.requests.begin(method), server.now());
+    let work = origin.scope(run(Arc::clone(server), call));
+    let server = Arc::clone(server);
+    async move {
+        let answer = work.await;
+        let elapsed = server.now().since(began);
+        open.answered(answer.status().as_u16(), elapsed);
+        let span = Span::current();
+        span.record("status", answer.status().as_u16()).record("elapsed_ms", elapsed.as_secs_f64() * 1e3);
+        tracing::debug!(target: "housekey::requests", "answered");
+        answer
+    }
+    .instrument(span)
+    .boxed()
+}
+
+/// A call that comes to nothing is counted like any other.
+fn refuse(server: &Server, call: &Call, refused: XrpcError) -> Reply {
+    let mut gate = Gate::new(server, &call.head);
+    let refused = gate.enter(&[Bucket::Address]).err().unwrap_or(refused);
+    finish::<super::auth::Public>(Err(refused), &gate)
+}
+
+/// The order is the reference's: budgets, parameters, auth, body, method.
 async fn run_query<Q: Query>(server: Arc<Server>, call: Call) -> Reply {
+    let mut gate = Gate::new(&server, &call.head);
     let result = async {
+        gate.enter(Q::BUCKETS)?;
         let params = params::read::<Q::Params>(Q::NSID, call.uri.query())?;
         let mut auth = Q::Auth::authenticate(&server, &call.head).await?;
         let spending = auth.spending();
@@ -246,34 +308,45 @@ async fn run_query<Q: Query>(server: Arc<Server>, call: Call) -> Reply {
         spending.into_iter().for_each(Spending::spend);
         output.into_reply()
     };
-    finish::<Q::Auth>(result.await)
+    let result = result.await;
+    finish::<Q::Auth>(result, &gate)
 }
 
 async fn run_procedure<P: Procedure>(server: Arc<Server>, call: Call, body: RequestBody) -> Reply {
+    let mut gate = Gate::new(&server, &call.head);
     let result = async {
+        gate.enter(P::BUCKETS)?;
         let mut auth = P::Auth::authenticate(&server, &call.head).await?;
         let spending = auth.spending();
         let input = P::Input::from_body(&call.head, body, P::MAX_BODY).await?;
+        gate.charge(P::charge(&auth, &input))?;
         let output = P::call(&server, auth, input).await?;
         spending.into_iter().for_each(Spending::spend);
         output.into_reply()
     };
-    finish::<P::Auth>(result.await)
+    let result = result.await;
+    finish::<P::Auth>(result, &gate)
 }
 
 async fn run_subscription<S: Subscription>(
     server: Arc<Server>,
     call: Call,
 ) -> Result<BoxStream<'static, StreamItem>, Reply> {
-    let result = async { S::open(&server, params::read::<S::Params>(S::NSID, call.uri.query())?).await };
-    result.await.map_err(|error| finish::<super::auth::Public>(Err(error)))
+    let mut gate = Gate::new(&server, &call.head);
+    let result = async {
+        gate.enter(&[Bucket::Address])?;
+        S::open(&server, params::read::<S::Params>(S::NSID, call.uri.query())?).await
+    };
+    let result = result.await;
+    result.map_err(|error| finish::<super::auth::Public>(Err(error), &gate))
 }
 
-fn finish<A: Authenticate>(result: Result<Reply, XrpcError>) -> Reply {
+fn finish<A: Authenticate>(result: Result<Reply, XrpcError>, gate: &Gate<'_>) -> Reply {
     let mut reply = result.unwrap_or_else(|error| {
         tracing::debug!(status = error.status.as_u16(), error = %error.name, "refused: {}", error.message);
         error.into_reply()
     });
+    gate.mark(&mut reply.headers);
     if A::PRIVATE {
         reply.headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private"));
         reply.headers.append(header::VARY, HeaderValue::from_static("Authorization"));

@@ -44,7 +44,7 @@ pub(super) fn good(nsid: &str, did: &str) -> (Who, Takes) {
         "repo" => repo(name, did),
         "server" => server(name, did),
         "sync" => sync(name, did),
-        "dev" => housekey_admin(name).or_else(|| delegation(name, did)),
+        "dev" => housekey_admin(name).or_else(|| account(name, did)).or_else(|| delegation(name, did)),
         "temp" => temp(name),
         _ => None,
     };
@@ -76,6 +76,13 @@ fn housekey_admin(name: &str) -> Option<(Who, Takes)> {
     Some(match name.strip_prefix("housekey.admin.")? {
         "getRelayStatus" => (Admin, Params(json!({}), &[])),
         "requestCrawl" => (Admin, Nothing),
+        _ => return None,
+    })
+}
+
+fn account(name: &str, did: &str) -> Option<(Who, Takes)> {
+    Some(match name.strip_prefix("housekey.account.")? {
+        "listSecurityEvents" => (Session, Params(json!({ "did": did }), &["limit", "cursor"])),
         _ => return None,
     })
 }

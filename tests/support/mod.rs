@@ -96,6 +96,7 @@ pub fn serve(data_dir: &Path, port: u16, plc: &str) -> Command {
         .env("HOUSEKEY_ACCOUNTS_INVITE_REQUIRED", "false")
         .env("HOUSEKEY_ACCOUNTS_SIGN_UPS_PER_ADDRESS", "0")
         .env("HOUSEKEY_ADMIN_PASSWORD", "admin password")
+        .env("HOUSEKEY_LIMITS_ENABLED", "false")
         .env("HOUSEKEY_LOG_LEVEL", "error");
     command
 }

@@ -383,6 +383,7 @@ pub(super) async fn claim(
                 CommitRefused::StaleHead { .. }
                 | CommitRefused::BlobMissing(_)
                 | CommitRefused::Inactive(_)
+                | CommitRefused::OverQuota(_)
                 | CommitRefused::Gone => DelegationError::PlcConflict.into(),
             })?,
             None => server.store.put_delegations(account.id, vec![row], None, Vec::new()).await?,

@@ -48,6 +48,7 @@ pub async fn put_associated_data(
             CommitRefused::Store(cause) => DelegationFailure::Store(cause),
             CommitRefused::Inactive(state) => WriteError::Inactive(state).into(),
             CommitRefused::Gone => WriteError::NoRepository.into(),
+            CommitRefused::OverQuota(full) => WriteError::Full(full).into(),
             CommitRefused::StaleHead { .. } | CommitRefused::BlobMissing(_) => WriteError::Contended.into(),
         })?;
     }

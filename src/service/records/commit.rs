@@ -75,6 +75,7 @@ pub(super) async fn commit(
             Err(CommitRefused::BlobMissing(cid)) => return Err(WriteError::BlobNotFound(cid)),
             Err(CommitRefused::Inactive(state)) => return Err(WriteError::Inactive(state)),
             Err(CommitRefused::Gone) => return Err(WriteError::NoRepository),
+            Err(CommitRefused::OverQuota(full)) => return Err(full.into()),
             Err(CommitRefused::Store(cause)) => return Err(cause.into()),
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     ipld::{Cid, Map, json::JsonError},
     limits::repo::MAX_COMMIT_OPS,
     repo::{PlanError, RecordPath, mst::MstError},
-    store::{Account, AccountState, ChangeSet, StoreError},
+    store::{Account, AccountState, ChangeSet, QuotaExceeded, StoreError},
     syntax::{Nsid, RecordKey, Tid},
 };
 pub use backlinks::backlinks;
@@ -238,6 +238,9 @@ pub enum WriteError {
     /// The stored tree cannot be read.
     #[error(transparent)]
     Tree(MstError),
+    /// The account would use more than it may.
+    #[error(transparent)]
+    Full(#[from] QuotaExceeded),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -82,7 +82,7 @@ impl World {
         }
         let nsid = target.split('?').next().unwrap().to_owned();
         let head = RequestHead { nsid, headers, client_ip: Ipv4Addr::LOCALHOST.into() };
-        let call = Call { method, uri: format!("/xrpc/{target}").parse().unwrap(), head, request_id: 1 };
+        let call = Call { method, uri: format!("/xrpc/{target}").parse().unwrap(), head, request_id: 1.into() };
         let api = Api { server: Arc::clone(&self.server), methods: methods() };
         let reply = api.call(call, body).await;
         let bytes = match reply.body {

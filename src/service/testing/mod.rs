@@ -25,17 +25,20 @@ use super::{
     SignUpRules, SigningKeys, TidSource,
     accounts::{SignUp, SignedUp, create_account},
     delegation::RenderedBodies,
+    security_log::SecurityLog,
 };
 use crate::{
     clock::{Clock, ManualClock, Timestamp},
     crypto::{Curve, Secret, SigningKey, jwt::SessionKey, password::Cost, seal::MasterKey},
     entropy::{Entropy, SeededEntropy},
     event::Frame,
+    meters::Meters,
     outbound::{
         GuardedClient, Mailer, OutboundOptions, PlcClient, Resolver, ResolverOptions, SmtpOptions, TrustedClient,
     },
     store::{Account, Durability, Store, StoreOptions},
     tasks::Tasks,
+    throttle::{Mode, Settings, Throttle},
 };
 
 /// The password of every account that [`World::account`] makes.
@@ -102,6 +105,14 @@ impl World {
     /// The same with no mail server configured.
     pub(crate) async fn without_mail() -> Self {
         Self::made(policy(), false).await
+    }
+
+    /// The same with the budgets of a real server; the others count nothing.
+    pub(crate) async fn with_limits() -> Self {
+        let mut world = Self::new().await;
+        let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(&world.clock);
+        Arc::get_mut(&mut world.server).unwrap().throttle = Throttle::new(Settings::default(), clock);
+        world
     }
 
     async fn made(policy: Policy, has_mail: bool) -> Self {
@@ -232,6 +243,9 @@ fn start(
         replays: Replays::default(),
         trusted: TrustedClient::new(&outbound).unwrap(),
         rendered: RenderedBodies::default(),
+        throttle: Throttle::new(Settings { mode: Mode::Off, ..Settings::default() }, Arc::clone(&clock)),
+        security_log: SecurityLog::default(),
+        meters: Meters::default(),
         clock,
         entropy,
         tasks,

@@ -146,7 +146,7 @@ async fn a_blob_that_is_uploaded_again_while_it_is_swept_does_not_vanish_under_i
     std::fs::remove_dir_all(world.dir.path().join("blobs")).unwrap();
     world.store.sweep_blobs(NOW.plus(HOUR), 100).await.unwrap();
     let refused = world.store.put_blob(alice.id, cid, "image/png", 5, NOW).await;
-    assert!(matches!(refused, Err(StoreError::File(_))), "{refused:?}");
+    assert!(matches!(refused, Err(PutBlobError::Store(StoreError::File(_)))), "{refused:?}");
     assert!(world.store.blob(alice.id, &cid).await.unwrap().is_none());
 }
 

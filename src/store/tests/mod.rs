@@ -9,6 +9,7 @@ mod journal;
 mod repos;
 mod robustness;
 mod takeover;
+mod usage;
 
 use std::path::Path;
 

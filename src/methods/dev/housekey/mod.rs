@@ -1,3 +1,4 @@
 //! `dev.housekey.*`.
+pub mod account;
 pub mod admin;
 pub mod delegation;

@@ -32,7 +32,9 @@ async fn the_administrator_finds_accounts_page_by_page() {
     assert_eq!(
         info,
         json!({ "did": dids[1], "handle": "carol.test", "email": "carol@example.com", "indexedAt": created,
-            "invitesDisabled": false, "active": true })
+            "invitesDisabled": false, "active": true,
+            "housekeyUsage": { "records": { "used": 0 }, "recordBytes": { "used": 0 }, "blobs": { "used": 0 },
+                "blobBytes": { "used": 0 } } })
     );
 }
 

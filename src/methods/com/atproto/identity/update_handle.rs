@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use crate::{
     service::{Server, identity::update_handle},
-    xrpc::{Empty, Json, Procedure, XrpcError, auth::AnyAccess},
+    throttle::Bucket,
+    xrpc::{Charge, Empty, Json, Procedure, XrpcError, auth::AnyAccess},
 };
 
 /// Gives the account a new handle.
@@ -24,6 +25,10 @@ impl Procedure for UpdateHandle {
     type Auth = AnyAccess;
     type Input = Json<Input>;
     type Output = Empty;
+
+    fn charge(auth: &AnyAccess, _: &Json<Input>) -> Option<Charge> {
+        Some(Charge::account(Bucket::UpdateHandle, &auth.account.did, 1))
+    }
 
     async fn call(server: &Arc<Server>, auth: AnyAccess, Json(input): Json<Input>) -> Result<Empty, XrpcError> {
         update_handle(server, &auth.account, &input.handle).await?;

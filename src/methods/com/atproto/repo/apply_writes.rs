@@ -1,14 +1,17 @@
 //! `com.atproto.repo.applyWrites`
-use super::writing::{CommitOutput, check_own, uri};
+use super::writing::{CommitOutput, charge, check_own, uri};
 use crate::{
     ipld::Cid,
-    limits::http::WRITE_BODY_BYTES,
+    limits::{
+        http::WRITE_BODY_BYTES,
+        throttle::{CREATE_POINTS, DELETE_POINTS, UPDATE_POINTS},
+    },
     service::{
         Server,
         records::{SwapRecord, ValidationStatus, Write, WriteRequest, WriteResult, write},
     },
     syntax::{AtIdentifier, Did, Nsid, RecordKey},
-    xrpc::{Json, Object, Procedure, XrpcError, auth::ActiveAccess},
+    xrpc::{Charge, Json, Object, Procedure, XrpcError, auth::ActiveAccess},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -72,6 +75,11 @@ impl Procedure for ApplyWrites {
     type Input = Json<Input>;
     type Output = Json<Output>;
 
+    fn charge(auth: &ActiveAccess, Json(input): &Json<Input>) -> Option<Charge> {
+        let points = input.writes.iter().map(|Object(op)| op.points()).fold(0, u32::saturating_add);
+        Some(charge(&auth.account, points))
+    }
+
     async fn call(
         server: &Arc<Server>,
         auth: ActiveAccess,
@@ -88,6 +96,16 @@ impl Procedure for ApplyWrites {
 }
 
 impl Op {
+    /// What it takes of the account's writes. One that is none takes nothing: it is refused.
+    fn points(&self) -> u32 {
+        match self.kind.as_deref() {
+            Some("com.atproto.repo.applyWrites#create") => CREATE_POINTS,
+            Some("com.atproto.repo.applyWrites#update") => UPDATE_POINTS,
+            Some("com.atproto.repo.applyWrites#delete") => DELETE_POINTS,
+            Some(_) | None => 0,
+        }
+    }
+
     fn into_write(self, index: usize) -> Result<Write, XrpcError> {
         let missing = |field: &str| XrpcError::invalid(format!("Invalid input: writes/{index} must have \"{field}\""));
         let Self { kind, collection, rkey, value } = self;

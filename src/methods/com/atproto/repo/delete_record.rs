@@ -1,13 +1,14 @@
 //! `com.atproto.repo.deleteRecord`
-use super::writing::{CommitOutput, check_own};
+use super::writing::{CommitOutput, charge, check_own};
 use crate::{
     ipld::Cid,
+    limits::throttle::DELETE_POINTS,
     service::{
         Server,
         records::{SwapRecord, Write, WriteRequest, write},
     },
     syntax::{AtIdentifier, Nsid, RecordKey},
-    xrpc::{Json, Procedure, XrpcError, auth::ActiveAccess},
+    xrpc::{Charge, Json, Procedure, XrpcError, auth::ActiveAccess},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -38,6 +39,10 @@ impl Procedure for DeleteRecord {
     type Auth = ActiveAccess;
     type Input = Json<Input>;
     type Output = Json<Output>;
+
+    fn charge(auth: &ActiveAccess, _: &Json<Input>) -> Option<Charge> {
+        Some(charge(&auth.account, DELETE_POINTS))
+    }
 
     async fn call(
         server: &Arc<Server>,

@@ -1,14 +1,14 @@
 //! `com.atproto.repo.putRecord`
-use super::writing::{RecordOutput, check_own, uri};
+use super::writing::{RecordOutput, charge, check_own, uri};
 use crate::{
     ipld::Cid,
-    limits::http::WRITE_BODY_BYTES,
+    limits::{http::WRITE_BODY_BYTES, throttle::UPDATE_POINTS},
     service::{
         Server,
         records::{SwapRecord, ValidationStatus, Write, WriteRequest, WriteResult, write},
     },
     syntax::{AtIdentifier, Nsid, RecordKey},
-    xrpc::{Json, Procedure, XrpcError, auth::ActiveAccess},
+    xrpc::{Charge, Json, Procedure, XrpcError, auth::ActiveAccess},
 };
 use serde::{Deserialize, Deserializer};
 use std::sync::Arc;
@@ -41,6 +41,10 @@ impl Procedure for PutRecord {
     type Auth = ActiveAccess;
     type Input = Json<Input>;
     type Output = Json<RecordOutput>;
+
+    fn charge(auth: &ActiveAccess, _: &Json<Input>) -> Option<Charge> {
+        Some(charge(&auth.account, UPDATE_POINTS))
+    }
 
     async fn call(
         server: &Arc<Server>,

@@ -377,3 +377,27 @@ async fn each_write_of_a_batch_and_a_put_are_checked_too() {
     let put = json!({ "repo": alice.did, "collection": "app.bsky.actor.profile", "rkey": "self", "record": long });
     assert_eq!(bench.post(PUT, &alice.did, &put).await.error(), (400, "InvalidRequest".to_owned()));
 }
+
+#[tokio::test]
+async fn a_full_account_is_refused_in_words_and_takes_deletions() {
+    let bench = Bench::new().await;
+    let alice = bench.fixture.account("alice").await;
+    let quota = crate::store::Quota { records: Some(1), blobs: Some(0), ..crate::store::Quota::default() };
+    bench.fixture.server.store.limit_accounts(quota);
+    let create =
+        |rkey: &str| json!({ "repo": alice.did, "collection": "com.example.note", "rkey": rkey, "record": {} });
+    bench.post("com.atproto.repo.createRecord", &alice.did, &create("a")).await.ok();
+    let refused = bench.post("com.atproto.repo.createRecord", &alice.did, &create("b")).await;
+    assert_eq!(refused.error(), (400, "QuotaExceeded".to_owned()));
+    assert!(refused.json()["message"].as_str().unwrap().contains("at most 1 records"), "{refused:?}");
+    let upload = RequestBody::full("image/png", "not a picture");
+    let refused = bench.call(Method::POST, "com.atproto.repo.uploadBlob", &[bench.bearer(&alice.did)], upload).await;
+    assert_eq!(refused.error(), (400, "QuotaExceeded".to_owned()));
+    let delete = json!({ "repo": alice.did, "collection": "com.example.note", "rkey": "a" });
+    bench.post("com.atproto.repo.deleteRecord", &alice.did, &delete).await.ok();
+    bench.post("com.atproto.repo.createRecord", &alice.did, &create("b")).await.ok();
+    let status = bench.get("com.atproto.server.checkAccountStatus", &[bench.bearer(&alice.did)]).await.ok();
+    assert_eq!(status["housekeyUsage"]["records"], json!({ "used": 1, "limit": 1 }));
+    assert_eq!(status["housekeyUsage"]["recordBytes"]["used"].as_u64(), Some(24));
+    assert_eq!(status["housekeyUsage"]["blobs"], json!({ "used": 0, "limit": 0 }));
+}

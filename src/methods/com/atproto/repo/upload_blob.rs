@@ -1,6 +1,7 @@
 //! `com.atproto.repo.uploadBlob`
 use crate::{
     service::{Server, blobs},
+    throttle::Bucket,
     xrpc::{Json, Procedure, Upload, XrpcError, auth::UploadAuth},
 };
 use serde_json::json;
@@ -12,6 +13,7 @@ pub struct UploadBlob;
 
 impl Procedure for UploadBlob {
     const NSID: &'static str = "com.atproto.repo.uploadBlob";
+    const BUCKETS: &'static [Bucket] = &[Bucket::Address, Bucket::UploadBlob];
     type Auth = UploadAuth;
     type Input = Upload;
     type Output = Json<serde_json::Value>;

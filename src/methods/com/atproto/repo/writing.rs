@@ -5,7 +5,8 @@ use crate::{
     service::{Server, records::CommitMeta, repos},
     store::Account,
     syntax::{AtIdentifier, Did, Tid},
-    xrpc::XrpcError,
+    throttle::Bucket,
+    xrpc::{Charge, XrpcError},
 };
 use http::StatusCode;
 use serde::Serialize;
@@ -33,6 +34,11 @@ pub struct RecordOutput {
     pub(super) commit: Option<CommitOutput>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) validation_status: Option<&'static str>,
+}
+
+/// What writes take of the account's budget.
+pub(super) fn charge(account: &Account, points: u32) -> Charge {
+    Charge::account(Bucket::RepoWrites, &account.did, points)
 }
 
 /// A record's AT-URI as text.

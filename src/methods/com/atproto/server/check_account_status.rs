@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     ipld::Cid,
+    methods::usage::{UsageView, usage_of},
     service::{Server, accounts::check_status},
     syntax::Tid,
     xrpc::{Json, NoParams, Query, XrpcError, auth::AnyAccess},
@@ -27,6 +28,8 @@ pub struct Output {
     private_state_values: u64,
     expected_blobs: u64,
     imported_blobs: u64,
+    // Not in the lexicon: how much of its quota the account uses.
+    housekey_usage: UsageView,
 }
 
 impl Query for CheckAccountStatus {
@@ -49,6 +52,7 @@ impl Query for CheckAccountStatus {
             private_state_values: 0,
             expected_blobs: status.stats.expected_blobs,
             imported_blobs: status.stats.imported_blobs,
+            housekey_usage: usage_of(server, auth.account.id).await?,
         }))
     }
 }

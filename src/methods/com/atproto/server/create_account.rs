@@ -12,6 +12,7 @@ use crate::{
         sign_ups::SignUpBy,
     },
     syntax::{Did, Handle},
+    throttle::Bucket,
     xrpc::{Json, Procedure, XrpcError, auth::OptionalServiceAuth},
 };
 
@@ -47,6 +48,7 @@ pub struct Output {
 
 impl Procedure for CreateAccount {
     const NSID: &'static str = "com.atproto.server.createAccount";
+    const BUCKETS: &'static [Bucket] = &[Bucket::Address, Bucket::CreateAccount];
     type Auth = OptionalServiceAuth;
     type Input = Json<Input>;
     type Output = Json<Output>;

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use super::session_view::{SessionView, SessionWithTokens};
 use crate::{
     service::{Server, sessions::log_in},
-    xrpc::{Json, Procedure, XrpcError, auth::Public},
+    throttle::Bucket,
+    xrpc::{Charge, Json, Procedure, XrpcError, auth::Public},
 };
 
 /// Opens a session with a password.
@@ -28,6 +29,10 @@ impl Procedure for CreateSession {
     type Auth = Public;
     type Input = Json<Input>;
     type Output = Json<SessionWithTokens>;
+
+    fn charge(_: &Public, Json(input): &Json<Input>) -> Option<Charge> {
+        Some(Charge::name_from_address(Bucket::CreateSession, &input.identifier))
+    }
 
     async fn call(server: &Arc<Server>, _: Public, Json(input): Json<Input>) -> Result<Self::Output, XrpcError> {
         let (account, tokens) = log_in(server, &input.identifier, input.password, input.allow_takendown).await?;

@@ -3,6 +3,7 @@ use super::answers::{repo_car, visible};
 use crate::{
     service::Server,
     syntax::{Did, Tid},
+    throttle::Bucket,
     xrpc::{Query, Reply, XrpcError, auth::Viewer},
 };
 use serde::Deserialize;
@@ -20,6 +21,7 @@ pub struct Params {
 
 impl Query for GetRepo {
     const NSID: &'static str = "com.atproto.sync.getRepo";
+    const BUCKETS: &'static [Bucket] = &[Bucket::GetRepo];
     type Auth = Viewer;
     type Params = Params;
     type Output = Reply;

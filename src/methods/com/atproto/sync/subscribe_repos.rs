@@ -23,7 +23,8 @@ impl Subscription for SubscribeRepos {
 
     async fn open(server: &Arc<Server>, params: Params) -> Result<BoxStream<'static, StreamItem>, XrpcError> {
         let window_start = server.now().minus(server.policy.backfill);
-        let feed = Feed::new(&server.store, &server.tasks, window_start);
+        let audience = server.meters.audience.clone();
+        let feed = Feed { audience, ..Feed::new(&server.store, &server.tasks, window_start) };
         let items = subscribe(feed, params.cursor).await?;
         Ok(items
             .map(|item| match item {

@@ -1,0 +1,121 @@
+//! The security log as its owner reads it.
+
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use crate::{
+    limits::accounts::{SECURITY_EVENTS_KEPT, SECURITY_FAILURES_KEPT},
+    service::{
+        Origin, security_log,
+        sessions::{self, log_in},
+        testing::{As, PASSWORD, World},
+    },
+    store::SecurityKind,
+};
+
+const LIST: &str = "dev.housekey.account.listSecurityEvents";
+
+fn kinds(page: &Json) -> Vec<String> {
+    let events = page["events"].as_array().unwrap();
+    events.iter().map(|event| event["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+fn from(address: &str) -> Origin {
+    Origin::new(address.parse().unwrap(), Some("an app/1.0"))
+}
+
+#[tokio::test]
+async fn the_owner_reads_who_signed_in_and_who_was_refused() {
+    let world = World::new().await;
+    let alice = world.signed_up("alice").await;
+    let try_password =
+        async |password: &str| log_in(&world.server, "alice.test", password.to_owned(), false).await.is_ok();
+    world.clock.advance(Duration::from_secs(1));
+    assert!(!from("2001:db8:1:2:3::4").scope(try_password("wrong")).await);
+    security_log::flush(&world.server).await.unwrap();
+    assert!(from("203.0.113.9").scope(try_password(PASSWORD)).await);
+    let page = world.get(LIST, As::Bearer(&alice.tokens.access_jwt)).await.ok();
+    let first_two = page["events"].as_array().unwrap().get(..2).unwrap();
+    assert_eq!(
+        first_two,
+        [
+            json!({ "time": "2026-05-28T20:26:41.000Z", "kind": "signedIn", "address": "203.0.113.9", "agent": "an app/1.0" }),
+            json!({ "time": "2026-05-28T20:26:41.000Z", "kind": "signInFailed", "address": "2001:db8:1:2::/64", "agent": "an app/1.0" }),
+        ]
+    );
+    assert!(!page.to_string().contains("wrong"), "no password is kept");
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_was_ended_before_is_noted() {
+    let world = World::new().await;
+    let alice = world.signed_up("alice").await;
+    assert!(sessions::refresh(&world.server, &alice.account, "an old id").await.is_err());
+    assert_eq!(kinds(&world.get(LIST, As::Bearer(&alice.tokens.access_jwt)).await.ok())[0], "refreshReplayed");
+}
+
+#[tokio::test]
+async fn nobody_else_reads_it_but_the_administrator() {
+    let world = World::new().await;
+    let (alice, bob) = (world.signed_up("alice").await, world.signed_up("bob").await);
+    let of_alice = format!("{LIST}?did={}", alice.account.did);
+    assert_eq!(world.get(&of_alice, As::Bearer(&bob.tokens.access_jwt)).await.error(), (401, "AuthenticationRequired"));
+    assert_eq!(world.get(&of_alice, As::Nobody).await.error(), (401, "AuthMissing"));
+    assert_eq!(world.get(LIST, As::Admin).await.error(), (400, "InvalidRequest"));
+    let nobody = format!("{LIST}?did=did:plc:ewvi7nxzyoun6zhxrhs64oiz");
+    assert_eq!(world.get(&nobody, As::Admin).await.error(), (400, "NotFound"));
+    assert!(kinds(&world.get(&of_alice, As::Admin).await.ok()).contains(&"signedIn".to_owned()));
+    let session = sessions::open(&world.server, &alice.account, Some("phone".to_owned())).await.unwrap();
+    assert_eq!(
+        world.get(LIST, As::Bearer(&session.access_jwt)).await.error(),
+        (400, "InvalidToken"),
+        "an app password"
+    );
+}
+
+#[tokio::test]
+async fn a_flood_of_refusals_pushes_out_no_sign_in_and_both_are_bounded() {
+    let world = World::new().await;
+    let alice = world.signed_up("alice").await;
+    let id = alice.account.id;
+    for _ in 0..SECURITY_FAILURES_KEPT + 50 {
+        security_log::note(&world.server, id, SecurityKind::SignInFailed, None);
+    }
+    for n in 0..SECURITY_EVENTS_KEPT + 50 {
+        security_log::note(&world.server, id, SecurityKind::AppPasswordCreated, Some(&n.to_string()));
+    }
+    let mut seen = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page =
+            world.get(&format!("{LIST}?limit=100&cursor={cursor}"), As::Bearer(&alice.tokens.access_jwt)).await.ok();
+        seen.extend(kinds(&page));
+        let Some(next) = page["cursor"].as_str() else { break };
+        cursor = next.to_owned();
+    }
+    let failed = seen.iter().filter(|kind| *kind == "signInFailed").count();
+    assert_eq!((failed, seen.len() - failed), (SECURITY_FAILURES_KEPT, SECURITY_EVENTS_KEPT));
+}
+
+#[tokio::test]
+async fn what_was_noted_is_there_after_a_restart_once_it_was_written() {
+    let world = World::new().await;
+    let alice = world.signed_up("alice").await;
+    security_log::note(&world.server, alice.account.id, SecurityKind::PasswordChanged, None);
+    security_log::flush(&world.server).await.unwrap();
+    let world = world.restart().await;
+    assert_eq!(kinds(&world.get(LIST, As::Bearer(&alice.tokens.access_jwt)).await.ok())[0], "passwordChanged");
+}
+
+#[test]
+fn the_published_schema_names_every_kind() {
+    let schema: Json = serde_json::from_str(include_str!(
+        "../../../../../assets/lexicons/dev/housekey/account/listSecurityEvents.json"
+    ))
+    .unwrap();
+    let known = &schema["defs"]["event"]["properties"]["kind"]["knownValues"];
+    let words: Vec<_> = SecurityKind::ALL.iter().map(|kind| json!(kind.word())).collect();
+    assert_eq!(*known, Json::Array(words));
+    assert_eq!(schema["id"], LIST);
+}

@@ -1,0 +1,178 @@
+//! `/metrics` for Prometheus, on a listener of the operator's own.
+
+use std::{fmt, fs::File, io::Read, sync::Arc};
+
+use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
+use http::{Method, StatusCode};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text::encode},
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    registry::Registry,
+};
+
+use super::{Site, WebReply, WebRequest};
+use crate::{
+    limits::meters::PROCESS_STATUS_BYTES,
+    meters,
+    service::Server,
+    xrpc::{Reply, XrpcError},
+};
+
+const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The pages of the operator's listener.
+#[derive(Debug)]
+pub struct MetricsSite {
+    registry: Registry,
+}
+
+impl MetricsSite {
+    /// Of this server.
+    pub fn new(server: Arc<Server>) -> Self {
+        let mut registry = meters::registry(&server.meters, server.store.writes(), server.plc.outcomes());
+        registry.register_collector(Box::new(Looked(server)));
+        Self { registry }
+    }
+
+    fn page(&self, request: &WebRequest) -> Result<Reply, XrpcError> {
+        if !matches!(request.method, Method::GET | Method::HEAD) {
+            return Ok(text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"));
+        }
+        if request.path != "/metrics" {
+            return Ok(text(StatusCode::NOT_FOUND, "Not Found: the numbers are at /metrics"));
+        }
+        let mut page = String::new();
+        encode(&mut page, &self.registry).map_err(|cause| XrpcError::internal(&cause))?;
+        Ok(Reply::bytes(CONTENT_TYPE, Bytes::from(page)))
+    }
+}
+
+impl Site for MetricsSite {
+    fn handle(self: Arc<Self>, request: WebRequest) -> BoxFuture<'static, WebReply> {
+        async move { WebReply::Reply(self.page(&request).unwrap_or_else(XrpcError::into_reply)) }.boxed()
+    }
+}
+
+fn text(status: StatusCode, text: &'static str) -> Reply {
+    Reply::bytes("text/plain; charset=utf-8", Bytes::from_static(text.as_bytes())).with_status(status)
+}
+
+/// What is looked up when somebody asks.
+struct Looked(Arc<Server>);
+
+impl fmt::Debug for Looked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Looked").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Looked {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let server = &self.0;
+        let latest = *server.store.latest_seq().borrow();
+        let (subscribers, lag) = server.meters.audience.count_and_lag(latest);
+        let cached = server.store.cached();
+        let gauges = [
+            ("event_seq", "Number of the latest event", u64::try_from(latest).unwrap_or(0)),
+            ("subscribers", "Subscribers of the event stream", subscribers),
+            ("subscriber_lag", "Events that the slowest subscriber is behind", lag),
+            ("node_cache_bytes", "Bytes of MST nodes in memory", cached.node_bytes),
+            ("limit_keys", "Addresses, accounts and names whose requests are being counted", server.throttle.keys()),
+            ("resident_memory_bytes", "Memory of the process", resident_memory().unwrap_or(0)),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let counters = [
+            ("requests_limited", "Requests refused because there were too many", server.throttle.refused()),
+            ("subscribers_cut", "Subscribers cut because they did not keep up", server.meters.audience.cut()),
+            ("node_cache_hits", "MST nodes found in memory", cached.node_hits),
+            ("node_cache_misses", "MST nodes read from the database", cached.node_misses),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of the process that are in memory; none where the system does not tell.
+fn resident_memory() -> Option<u64> {
+    let mut status = String::new();
+    File::open("/proc/self/status").ok()?.take(PROCESS_STATUS_BYTES).read_to_string(&mut status).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        service::testing::{As, World},
+        xrpc::ReplyBody,
+    };
+    use http::HeaderMap;
+
+    fn ask(site: &MetricsSite, method: Method, path: &str) -> (u16, String) {
+        let request = WebRequest {
+            method,
+            path: path.to_owned(),
+            query: String::new(),
+            host: "localhost".to_owned(),
+            headers: HeaderMap::new(),
+            client_ip: std::net::Ipv4Addr::LOCALHOST.into(),
+            body: Bytes::new(),
+        };
+        let reply = site.page(&request).unwrap();
+        match reply.body {
+            ReplyBody::Full(body) => (reply.status.as_u16(), String::from_utf8(body.to_vec()).unwrap()),
+            ReplyBody::Stream(_) => panic!("no page is a stream"),
+        }
+    }
+
+    fn number(page: &str, name: &str) -> u64 {
+        let line = page.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("{name} is missing in {page}")).parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_the_server_did_is_in_its_numbers_and_in_no_other_servers() {
+        let (world, other) = (World::new().await, World::new().await);
+        world.account("alice").await;
+        world.get("com.atproto.server.describeServer", As::Nobody).await.ok();
+        world.get("com.atproto.server.getSession", As::Nobody).await;
+        world.get("com.example.anything", As::Nobody).await;
+        world.get("com.example.anything.else", As::Nobody).await;
+        let (_, page) = ask(&MetricsSite::new(Arc::clone(&world.server)), Method::GET, "/metrics");
+        let answers = |method, status| {
+            number(&page, &format!("housekey_requests_total{{method=\"{method}\",status=\"{status}\"}}"))
+        };
+        assert_eq!(answers("com.atproto.server.describeServer", 200), 1);
+        assert_eq!(answers("com.atproto.server.getSession", 401), 1);
+        assert_eq!(answers("other", 501), 2, "what strangers invent makes no series");
+        assert_eq!(number(&page, "housekey_plc_requests_total{outcome=\"ok\"}"), 1, "one account");
+        assert!(number(&page, "housekey_write_group_count") >= 3);
+        assert!(number(&page, "housekey_write_commit_duration_seconds_count") >= 3);
+        assert_eq!((number(&page, "housekey_write_queue"), number(&page, "housekey_requests_open")), (0, 0));
+        assert!(number(&page, "housekey_resident_memory_bytes") > 1_000_000);
+        assert!(number(&page, "housekey_event_seq") > 0);
+        assert!(page.ends_with("# EOF\n"));
+        let (_, page) = ask(&MetricsSite::new(Arc::clone(&other.server)), Method::GET, "/metrics");
+        assert!(!page.contains("describeServer"));
+    }
+
+    #[tokio::test]
+    async fn there_is_nothing_else_on_that_listener() {
+        let world = World::new().await;
+        let site = MetricsSite::new(Arc::clone(&world.server));
+        for path in ["/", "/metrics/", "/xrpc/com.atproto.server.describeServer", "/metrics/../x"] {
+            assert_eq!(ask(&site, Method::GET, path).0, 404, "{path}");
+        }
+        assert_eq!(ask(&site, Method::POST, "/metrics").0, 405);
+    }
+}
