@@ -107,7 +107,7 @@ async fn each_refused_sign_up_has_the_name_that_clients_know() {
         ("handle", json!("al.test"), "InvalidHandle", "Handle too short"),
         ("handle", json!("a b"), "InvalidRequest", "Input/handle must be a valid handle"),
         ("handle", Json::Null, "InvalidRequest", ""),
-        ("email", Json::Null, "InvalidRequest", "Email is required"),
+        ("email", Json::Null, "InvalidRequest", "Input/email must be a string"),
         ("email", json!("nonsense"), "InvalidEmail", ""),
         ("email", json!("bobby@example.com"), "InvalidRequest", "Email already taken: bobby@example.com"),
         ("password", json!(long), "InvalidPassword", "Password too long. Maximum length is 256 characters."),
