@@ -8,7 +8,7 @@ use crate::{
     entropy::{Entropy, OsEntropy, SeededEntropy},
     http,
     outbound::Mailer,
-    service::{Server, accounts, identity, sessions},
+    service::{KnownService, Server, accounts, identity, sessions},
     store::{Account, Durability, StoreError},
     syntax::{Did, Handle, SyntaxError},
     tasks::Tasks,
@@ -52,6 +52,8 @@ pub struct DevSettings {
     pub plc_limits: bool,
     /// Whether the PDS counts requests and refuses too many.
     pub limits: bool,
+    /// The `AppView` to which requests are passed.
+    pub appview: Option<KnownService>,
 }
 
 /// Why the development server does not start.
@@ -227,6 +229,10 @@ fn config(
         variables.push(set("SERVER_PUBLIC_URL", url.as_str().trim_end_matches('/')));
     }
     variables.push(set("LIMITS_ENABLED", if settings.limits { "true" } else { "false" }));
+    if let Some(appview) = &settings.appview {
+        variables.push(set("SERVICES_APPVIEW_URL", appview.url.as_str()));
+        variables.push(set("SERVICES_APPVIEW_DID", appview.did.as_str()));
+    }
     Ok(Config::load(Source { env: variables, allow_plain_http: true, ..Source::default() })?.0)
 }
 

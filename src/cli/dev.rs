@@ -3,7 +3,8 @@
 use super::{Failure, print_json, serve::StopSignals};
 use crate::{
     app::{DevServer, DevSettings},
-    syntax::Datetime,
+    service::KnownService,
+    syntax::{Datetime, Did},
     telemetry,
 };
 use clap::Args;
@@ -51,6 +52,12 @@ pub(super) struct DevOptions {
     /// Check records by the schemas in the .json files of this directory too; they are read again when they change
     #[arg(long, value_name = "DIR")]
     lexicons: Option<PathBuf>,
+    /// Pass requests for app.bsky on to the service at this address
+    #[arg(long, value_name = "URL", requires = "appview_did")]
+    appview_url: Option<Url>,
+    /// That service's DID: the audience of tokens for it
+    #[arg(long, value_name = "DID", requires = "appview_url")]
+    appview_did: Option<Did>,
     /// Lift the PLC directory's limit on operations per DID
     #[arg(long)]
     no_plc_limits: bool,
@@ -75,6 +82,7 @@ impl DevOptions {
             lexicons: self.lexicons.clone(),
             plc_limits: !self.no_plc_limits,
             limits: self.limits,
+            appview: self.appview_url.clone().zip(self.appview_did.clone()).map(|(url, did)| KnownService { url, did }),
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use tower::{ServiceExt, service_fn};
 use tower_http::decompression::Decompression;
 
-/// The body of a request with these headers.
+/// The body of a request with these headers, inflated.
 ///
 /// # Errors
 /// 415 for an encoding that is neither gzip nor deflate, 501 for a transfer coding besides chunked.
@@ -24,9 +24,24 @@ pub(super) async fn body(
     incoming: Incoming,
     phase: &Arc<Phase>,
 ) -> Result<RequestBody, XrpcError> {
+    let raw = raw_body(headers, incoming, phase)?;
+    match encoding(headers)? {
+        Some(encoding) if raw.content_length != Some(0) => {
+            let stream = inflated(encoding, raw.stream).await?;
+            Ok(RequestBody { content_type: raw.content_type, content_length: None, stream })
+        }
+        Some(_) | None => Ok(raw),
+    }
+}
+
+/// The body of a request with these headers, as it comes.
+///
+/// # Errors
+/// 501 for a transfer coding besides chunked.
+pub(super) fn raw_body(headers: &HeaderMap, incoming: Incoming, phase: &Arc<Phase>) -> Result<RequestBody, XrpcError> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
     if incoming.is_end_stream() {
-        return Ok(RequestBody { content_type, ..RequestBody::empty() });
+        return Ok(RequestBody { content_type, content_length: Some(0), ..RequestBody::empty() });
     }
     phase.set_unread(true);
     if headers.get_all(header::TRANSFER_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked"))
@@ -35,12 +50,8 @@ pub(super) async fn body(
             "The request body must be sent with the transfer coding \"chunked\" alone, or with a Content-Length";
         return Err(XrpcError::with_status(StatusCode::NOT_IMPLEMENTED, "UnsupportedTransferCoding", message));
     }
-    let Some(encoding) = encoding(headers)? else {
-        let content_length = incoming.size_hint().exact();
-        return Ok(RequestBody { content_type, content_length, stream: paced(incoming, phase).boxed() });
-    };
-    let stream = inflated(encoding, paced(incoming, phase)).await?;
-    Ok(RequestBody { content_type, content_length: None, stream })
+    let content_length = incoming.size_hint().exact();
+    Ok(RequestBody { content_type, content_length, stream: paced(incoming, phase).boxed() })
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Option<&'static str>, XrpcError> {

@@ -168,6 +168,8 @@ async fn call(xrpc: &dyn Dispatch, call: Call, incoming: Incoming, phase: &Arc<P
             return Outcome::NoHandshake;
         }
         (Some(MethodKind::Procedure), &Method::POST) => incoming::body(&call.head.headers, incoming, phase).await,
+        // What is passed on goes through as it is.
+        (None, &Method::POST) => incoming::raw_body(&call.head.headers, incoming, phase),
         _ => Ok(RequestBody::empty()),
     };
     match body {

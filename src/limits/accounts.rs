@@ -148,3 +148,6 @@ pub const SECURITY_EVENTS_PER_PAGE_DEFAULT: usize = 50;
 
 /// Events in one page of a security log, at most.
 pub const SECURITY_EVENTS_PER_PAGE: usize = 100;
+
+/// Preferences of one account. The app has a few dozen kinds, most of them once; a body of 150 KiB bounds them too.
+pub const PREFERENCES_MAX: usize = 1_000;

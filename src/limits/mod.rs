@@ -14,6 +14,7 @@ pub mod lexicon;
 pub mod meters;
 pub mod outbound;
 pub mod plc;
+pub mod proxy;
 pub mod records;
 pub mod relays;
 pub mod repo;

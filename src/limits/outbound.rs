@@ -14,8 +14,9 @@ pub const PLC_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long handing over a mail may take, for each step of the SMTP conversation.
 pub const SMTP_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Connections that stay open to one host when nothing is being asked.
-pub const IDLE_CONNECTIONS_PER_HOST: usize = 4;
+/// Connections that stay open to one host when nothing is being asked: as many requests go to the `AppView` at once without a
+/// new handshake each.
+pub const IDLE_CONNECTIONS_PER_HOST: usize = 32;
 
 /// How long a connection stays open when nothing is being asked.
 pub const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);

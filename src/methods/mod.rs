@@ -1,4 +1,5 @@
 //! The endpoints: one type and one file each, found by its NSID. [`methods`] lists all of them.
+pub mod app;
 pub mod com;
 pub mod dev;
 mod reading;
@@ -10,14 +11,37 @@ pub mod usage;
 pub use table::table;
 
 use crate::xrpc::Methods;
-use com::atproto::{admin, identity, lexicon, repo, server, sync, temp};
+use app::bsky::{actor, feed, notification};
+use com::atproto::{admin, identity, lexicon, moderation, repo, server, sync, temp};
 use dev::housekey::{account, admin as housekey_admin, delegation};
 
 /// Every method that the server has.
-#[rustfmt::skip]
-#[expect(clippy::too_many_lines, reason = "it is a list")]
 pub fn methods() -> Methods {
-    Methods::default()
+    housekey(repositories(accounts(administration(bsky(Methods::default())))))
+}
+
+/// `app.bsky`: what is kept here, and what shows at once what was just written.
+#[rustfmt::skip]
+fn bsky(methods: Methods) -> Methods {
+    methods
+        // app.bsky
+        .piped_query::<actor::GetPreferences>()
+        .piped_query::<actor::GetProfile>()
+        .piped_query::<actor::GetProfiles>()
+        .piped_procedure::<actor::PutPreferences>()
+        .piped_query::<feed::GetActorLikes>()
+        .piped_query::<feed::GetAuthorFeed>()
+        .piped_query::<feed::GetFeed>()
+        .piped_query::<feed::GetPostThread>()
+        .piped_query::<feed::GetTimeline>()
+        .procedure::<notification::RegisterPush>()
+        .procedure::<notification::UnregisterPush>()
+}
+
+/// What administrators and moderators do.
+#[rustfmt::skip]
+fn administration(methods: Methods) -> Methods {
+    methods
         // com.atproto.admin
         .procedure::<admin::DeleteAccount>()
         .procedure::<admin::DisableAccountInvites>()
@@ -31,6 +55,19 @@ pub fn methods() -> Methods {
         .procedure::<admin::UpdateAccountHandle>()
         .procedure::<admin::UpdateAccountSigningKey>()
         .procedure::<admin::UpdateSubjectStatus>()
+        // com.atproto.moderation
+        .piped_procedure::<moderation::CreateReport>()
+        // com.atproto.temp
+        .procedure::<temp::AddReservedHandle>()
+        .query::<temp::CheckHandleAvailability>()
+        .query::<temp::DereferenceScope>()
+        .procedure::<temp::RevokeAccountCredentials>()
+}
+
+/// Accounts, identities and sessions.
+#[rustfmt::skip]
+fn accounts(methods: Methods) -> Methods {
+    methods
         // com.atproto.identity
         .query::<identity::GetRecommendedDidCredentials>()
         .procedure::<identity::RefreshIdentity>()
@@ -41,19 +78,6 @@ pub fn methods() -> Methods {
         .procedure::<identity::SignPlcOperation>()
         .procedure::<identity::SubmitPlcOperation>()
         .procedure::<identity::UpdateHandle>()
-        // com.atproto.lexicon
-        .query::<lexicon::ResolveLexicon>()
-        // com.atproto.repo
-        .procedure::<repo::ApplyWrites>()
-        .procedure::<repo::CreateRecord>()
-        .procedure::<repo::DeleteRecord>()
-        .query::<repo::DescribeRepo>()
-        .query::<repo::GetRecord>()
-        .procedure::<repo::ImportRepo>()
-        .query::<repo::ListMissingBlobs>()
-        .query::<repo::ListRecords>()
-        .procedure::<repo::PutRecord>()
-        .procedure::<repo::UploadBlob>()
         // com.atproto.server
         .procedure::<server::ActivateAccount>()
         .query::<server::CheckAccountStatus>()
@@ -70,6 +94,25 @@ pub fn methods() -> Methods {
         .query::<server::GetSession>()
         .procedure::<server::RefreshSession>()
         .procedure::<server::ReserveSigningKey>()
+}
+
+/// Records, blobs, schemas and the event stream.
+#[rustfmt::skip]
+fn repositories(methods: Methods) -> Methods {
+    methods
+        // com.atproto.lexicon
+        .query::<lexicon::ResolveLexicon>()
+        // com.atproto.repo
+        .procedure::<repo::ApplyWrites>()
+        .procedure::<repo::CreateRecord>()
+        .procedure::<repo::DeleteRecord>()
+        .query::<repo::DescribeRepo>()
+        .query::<repo::GetRecord>()
+        .procedure::<repo::ImportRepo>()
+        .query::<repo::ListMissingBlobs>()
+        .query::<repo::ListRecords>()
+        .procedure::<repo::PutRecord>()
+        .procedure::<repo::UploadBlob>()
         // com.atproto.sync
         .query::<sync::GetBlob>()
         .query::<sync::GetBlocks>()
@@ -83,16 +126,17 @@ pub fn methods() -> Methods {
         .query::<sync::ListRepos>()
         .query::<sync::ListReposByCollection>()
         .subscription::<sync::SubscribeRepos>()
+}
+
+/// The server's own.
+#[rustfmt::skip]
+fn housekey(methods: Methods) -> Methods {
+    methods
+        // dev.housekey.account
+        .query::<account::ListSecurityEvents>()
         // dev.housekey.admin
         .query::<housekey_admin::GetRelayStatus>()
         .procedure::<housekey_admin::RequestCrawl>()
-        // com.atproto.temp
-        .procedure::<temp::AddReservedHandle>()
-        .query::<temp::CheckHandleAvailability>()
-        .query::<temp::DereferenceScope>()
-        .procedure::<temp::RevokeAccountCredentials>()
-        // dev.housekey.account
-        .query::<account::ListSecurityEvents>()
         // dev.housekey.delegation
         .procedure::<delegation::CreateDelegation>()
         .procedure::<delegation::DeleteDelegation>()

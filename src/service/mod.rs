@@ -21,6 +21,8 @@ mod locks;
 mod maintenance;
 mod origin;
 mod passwords;
+pub mod preferences;
+pub mod read_after_write;
 pub mod records;
 pub mod relays;
 mod replays;

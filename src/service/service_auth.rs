@@ -133,13 +133,26 @@ pub fn service_token(
     if let Some(method) = lxm.as_ref().filter(|method| is_protected(method.as_str())) {
         return Err(ServiceAuthError::Protected(method.clone()));
     }
+    Ok(sign(server, account, aud, exp, lxm.map(|method| method.to_string()))?)
+}
+
+/// A token that goes with a request which is passed on: for one method of one audience, and one minute.
+///
+/// # Errors
+/// When the account's key cannot be opened.
+pub fn passing_token(server: &Server, account: &Account, aud: &str, lxm: &str) -> Result<String, CannotOpen> {
+    let exp = server.now().plus(limits::SERVICE_TOKEN_LIFETIME).as_secs();
+    sign(server, account, aud.to_owned(), exp, Some(lxm.to_owned()))
+}
+
+fn sign(server: &Server, account: &Account, aud: String, exp: i64, lxm: Option<String>) -> Result<String, CannotOpen> {
     let key = server.signing_key(account)?;
     let claims = ServiceClaims {
-        iat: now.as_secs(),
+        iat: server.now().as_secs(),
         iss: account.did.to_string(),
         aud,
         exp,
-        lxm: lxm.map(|method| method.to_string()),
+        lxm,
         jti: Some(HEXLOWER.encode(&random_bytes::<16>(server.entropy.as_ref()))),
     };
     Ok(sign_service(&key, &claims))

@@ -35,6 +35,7 @@ const OWNED: &[(&str, &str)] = &[
     ("delegations", "id"),
     ("plc_heads", "account"),
     ("journal", "id"),
+    ("preferences", "position"),
     ("repos", "account"),
     ("security_events", "id"),
 ];

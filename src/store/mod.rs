@@ -27,7 +27,9 @@ mod journal;
 mod node_cache;
 mod nodes;
 mod plc_directory;
+mod preferences;
 mod readers;
+mod recent;
 mod repo;
 mod schema;
 mod security_events;
@@ -61,6 +63,7 @@ pub use journal::{
 };
 pub use node_cache::Cached;
 pub use plc_directory::{DirectoryAppend, DirectoryEntry};
+pub use preferences::Preference;
 pub use repo::{
     Backlink, ChangeSet, CommitRefused, Committed, ListRecords, ListedRecord, ListedRepo, RecordChange, RecordPut,
     RepoStats, StoredRecord,

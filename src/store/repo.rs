@@ -158,8 +158,8 @@ pub struct RepoStats {
     /// Of these, those that are here.
     pub imported_blobs: u64,
 }
-/// What [`Store::shown_records`] leaves out of a listing: the account is ?1, the collection ?2.
-const SHOWN: &str = " AND NOT EXISTS (SELECT 1 FROM record_takedowns AS hidden WHERE hidden.account = ?1
+/// What listings leave out that anybody may see: the account is ?1, the collection ?2.
+pub(super) const SHOWN: &str = " AND NOT EXISTS (SELECT 1 FROM record_takedowns AS hidden WHERE hidden.account = ?1
      AND hidden.collection = (SELECT nsid FROM collections WHERE id = ?2) AND hidden.rkey = records.rkey)";
 
 impl Store {
@@ -445,7 +445,7 @@ impl Store {
     }
 
     /// The number of a collection, if any account ever had a record in it.
-    fn known_collection(&self, conn: &Connection, nsid: &Nsid) -> Result<Option<i64>, StoreError> {
+    pub(super) fn known_collection(&self, conn: &Connection, nsid: &Nsid) -> Result<Option<i64>, StoreError> {
         if let Some(id) = self.inner.shared.collections.get(nsid) {
             return Ok(Some(id));
         }

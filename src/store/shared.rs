@@ -7,9 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{
-    AccountId, StoredEvent, export::Exports, import::LooseTrees, node_cache::NodeCache, usage::SharedQuota,
-};
+use super::{AccountId, StoredEvent, export::Exports, import::LooseTrees, node_cache::NodeCache, usage::SharedQuota};
 use crate::{
     limits::store::{COLLECTION_CACHE, EVENT_RING_BYTES, EVENT_RING_COUNT, HEAD_CACHE},
     meters::Writes,

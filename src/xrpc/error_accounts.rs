@@ -12,6 +12,7 @@ use crate::{
         identity::{PlcOperationError, ResolveIdentityError, StateError, UpdateHandleError},
         invites::InviteError,
         journal::JournalError,
+        preferences::PreferencesError,
         service_auth::ServiceAuthError,
         sessions::{LoginError, RefreshError},
     },
@@ -119,6 +120,19 @@ impl From<ServiceAuthError> for XrpcError {
             ServiceAuthError::Scope => Self::bad("InvalidToken", message),
             ServiceAuthError::Expiration(_) => Self::bad("BadExpiration", message),
             ServiceAuthError::Key(cause) => Self::internal(&cause),
+        }
+    }
+}
+
+impl From<PreferencesError> for XrpcError {
+    fn from(error: PreferencesError) -> Self {
+        let message = error.to_string();
+        match error {
+            PreferencesError::Untyped
+            | PreferencesError::Namespace
+            | PreferencesError::Forbidden(_)
+            | PreferencesError::TooMany => Self::invalid(message),
+            PreferencesError::Store(cause) => cause.into(),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! An endpoint is one type; one table lists them all, and one generic `run` turns bytes into types and back.
 
 use super::{
-    Charge, FromBody, IntoReply, Reply, RequestBody, RequestHead, RequestId, XrpcError, auth::Authenticate, gate::Gate,
-    params,
+    Charge, FromBody, IntoReply, Piped, Reply, RequestBody, RequestHead, RequestId, XrpcError, auth::Authenticate,
+    gate::Gate, params, proxy,
 };
 use crate::{
     service::{Origin, Server, Spending},
@@ -186,6 +186,22 @@ impl Methods {
         self
     }
 
+    /// Adds a query that may be passed on.
+    #[must_use]
+    pub fn piped_query<P: Piped>(mut self) -> Self {
+        let run: RunQuery = |server, call| run_piped::<P>(server, call, RequestBody::empty()).boxed();
+        self.endpoints.insert(P::NSID, Endpoint::Query(run));
+        self
+    }
+
+    /// Adds a procedure that may be passed on.
+    #[must_use]
+    pub fn piped_procedure<P: Piped>(mut self) -> Self {
+        let run: RunProcedure = |server, call, body| run_piped::<P>(server, call, body).boxed();
+        self.endpoints.insert(P::NSID, Endpoint::Procedure(run));
+        self
+    }
+
     /// All names, in no order.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.endpoints.keys().copied()
@@ -216,7 +232,9 @@ impl Dispatch for Api {
                 XrpcError::invalid("This method is a subscription: open a WebSocket (GET with Upgrade: websocket)")
             }
             None if !is_method_name(&call.head.nsid) => XrpcError::invalid("invalid xrpc path"),
-            None => XrpcError::not_implemented(),
+            None => {
+                return observed(&self.server, name, call, |server, call| run_elsewhere(server, call, body).boxed());
+            }
         };
         observed(&self.server, name, call, |server, call| Box::pin(std::future::ready(refuse(&server, &call, refused))))
     }
@@ -326,6 +344,25 @@ async fn run_procedure<P: Procedure>(server: Arc<Server>, call: Call, body: Requ
     };
     let result = result.await;
     finish::<P::Auth>(result, &gate)
+}
+
+async fn run_piped<P: Piped>(server: Arc<Server>, call: Call, body: RequestBody) -> Reply {
+    let mut gate = Gate::new(&server, &call.head);
+    let result = match gate.enter(&[Bucket::Address]) {
+        Ok(()) => P::call(&server, &call, body).await,
+        Err(exceeded) => Err(exceeded),
+    };
+    finish::<super::auth::AnyAccess>(result, &gate)
+}
+
+/// A method that is not here: passed on to whoever has it.
+async fn run_elsewhere(server: Arc<Server>, call: Call, body: RequestBody) -> Reply {
+    let mut gate = Gate::new(&server, &call.head);
+    let result = match gate.enter(&[Bucket::Address]) {
+        Ok(()) => proxy::pass_on(&server, &call, body).await,
+        Err(exceeded) => Err(exceeded),
+    };
+    finish::<super::auth::AnyAccess>(result, &gate)
 }
 
 async fn run_subscription<S: Subscription>(

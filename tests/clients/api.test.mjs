@@ -174,7 +174,7 @@ test('refusals carry the names that clients know', async () => {
   assert.deepEqual(await refusal(anyone.login(unknown)), { status: 401, error: 'AuthenticationRequired' })
   const taken = { handle: 'alice.test', email: 'other@example.com', password: 'correct horse' }
   assert.deepEqual(await refusal(anyone.createAccount(taken)), { status: 400, error: 'HandleNotAvailable' })
-  assert.deepEqual(await refusal(anyone.app.bsky.feed.getTimeline()), { status: 501, error: 'MethodNotImplemented' })
+  assert.deepEqual(await refusal(anyone.app.bsky.feed.getTimeline()), { status: 401, error: 'AuthMissing' })
   assert.equal((await refusal(anyone.com.atproto.server.getSession())).error, 'AuthMissing')
 })
 

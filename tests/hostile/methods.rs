@@ -326,5 +326,7 @@ fn what_is_not_here_has_the_lexicons_error_names() {
         assert_eq!(answer.refusal(&call), name, "{call}");
     }
     let unknown = server.call("GET", "/xrpc/app.bsky.feed.getTimeline", &[], b"");
-    assert_eq!((unknown.status, unknown.refusal("app.bsky").as_str()), (501, "MethodNotImplemented"));
+    assert_eq!((unknown.status, unknown.refusal("app.bsky").as_str()), (401, "AuthMissing"));
+    let nobodys = server.call("GET", "/xrpc/com.example.unheardOf", &[], b"");
+    assert_eq!((nobodys.status, nobodys.refusal("com.example").as_str()), (400, "InvalidRequest"));
 }

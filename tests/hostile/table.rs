@@ -45,7 +45,9 @@ pub(super) fn good(nsid: &str, did: &str) -> (Who, Takes) {
         "server" => server(name, did),
         "sync" => sync(name, did),
         "dev" => housekey_admin(name).or_else(|| account(name, did)).or_else(|| delegation(name, did)),
+        "app" => app(name, did),
         "temp" => temp(name),
+        "moderation" => moderation(name, did),
         _ => None,
     };
     known.unwrap_or_else(|| panic!("{nsid} is new: what is a good call of it?"))
@@ -60,7 +62,7 @@ fn admin(name: &str, did: &str) -> Option<(Who, Takes)> {
         "disableInviteCodes" => (Admin, Body(json!({ "codes": [], "accounts": [] }), &[])),
         "getAccountInfo" => (Admin, Params(json!({ "did": did }), &[])),
         "getAccountInfos" => (Admin, Params(json!({ "dids": did }), &[])),
-        "getSubjectStatus" => (Admin, Params(json!({ "did": did }), &["uri", "blob"])),
+        "getSubjectStatus" => (Admin, Params(json!({}), &["did", "uri", "blob"])),
         "getInviteCodes" | "searchAccounts" => (Admin, Params(json!({}), &["limit", "cursor"])),
         "updateAccountHandle" => (Admin, Body(json!({ "did": NOBODY, "handle": "a b" }), &["did", "handle"])),
         "updateAccountSigningKey" => (Admin, Body(json!({ "did": NOBODY, "signingKey": "x" }), &["did", "signingKey"])),
@@ -83,6 +85,35 @@ fn housekey_admin(name: &str) -> Option<(Who, Takes)> {
 fn account(name: &str, did: &str) -> Option<(Who, Takes)> {
     Some(match name.strip_prefix("housekey.account.")? {
         "listSecurityEvents" => (Session, Params(json!({ "did": did }), &["limit", "cursor"])),
+        _ => return None,
+    })
+}
+
+fn app(name: &str, did: &str) -> Option<(Who, Takes)> {
+    let push = || {
+        let input = json!({ "serviceDid": did, "token": "x", "platform": "ios", "appId": "x" });
+        (Session, Body(input, &["serviceDid", "token", "platform", "appId"]))
+    };
+    Some(match name.strip_prefix("bsky.")? {
+        "actor.putPreferences" => (Session, Body(json!({ "preferences": [] }), &["preferences"])),
+        "notification.registerPush" | "notification.unregisterPush" => push(),
+        // Their parameters are the AppView's to judge.
+        "actor.getPreferences"
+        | "actor.getProfile"
+        | "actor.getProfiles"
+        | "feed.getActorLikes"
+        | "feed.getAuthorFeed"
+        | "feed.getFeed"
+        | "feed.getPostThread"
+        | "feed.getTimeline" => (Session, Params(json!({}), &[])),
+        _ => return None,
+    })
+}
+
+fn moderation(name: &str, did: &str) -> Option<(Who, Takes)> {
+    let subject = json!({ "$type": "com.atproto.admin.defs#repoRef", "did": did });
+    Some(match name {
+        "createReport" => (Session, Body(json!({ "reasonType": "x", "subject": subject }), &["reasonType", "subject"])),
         _ => return None,
     })
 }

@@ -6,6 +6,7 @@ mod codes;
 mod events;
 mod exports;
 mod journal;
+mod preferences;
 mod repos;
 mod robustness;
 mod takeover;

@@ -6,7 +6,7 @@ mod credentials;
 mod service;
 mod session;
 
-pub use service::{AdminOrModerator, ModerationService, OptionalServiceAuth, UploadAuth};
+pub use service::{AccountOrModerator, AdminOrModerator, ModerationService, OptionalServiceAuth, UploadAuth};
 pub use session::{
     ActiveAccess, AnyAccess, AnyAccessOrTakendown, ExpiredRefreshToken, FullAccess, FullAccessOrTakendown, OwnerAccess,
     RefreshToken, is_privileged,

@@ -1,7 +1,7 @@
 //! Service-auth tokens, signed by the issuer's own key. Spec: <https://atproto.com/specs/xrpc#inter-service-authentication-jwt>.
 
 use super::{
-    Admin, Authenticate,
+    Admin, AnyAccessOrTakendown, Authenticate,
     credentials::{self, Credentials},
     session,
 };
@@ -67,9 +67,7 @@ pub struct UploadAuth {
 impl Authenticate for UploadAuth {
     async fn authenticate(server: &Arc<Server>, head: &RequestHead) -> Result<Self, XrpcError> {
         let token = credentials::bearer(&head.headers)?;
-        // Session tokens never name a method.
-        let names_method = UnverifiedServiceToken::parse(token).is_ok_and(|token| token.claims.lxm.is_some());
-        if !names_method {
+        if !names_method(token) {
             return session::uploader(server, token).await.map(|account| Self { account, spending: None });
         }
         let (token, issuer) = open(&server.policy.service_did, &head.nsid, token, server.now())?;
@@ -150,6 +148,39 @@ impl Authenticate for AdminOrModerator {
             Self::Moderator(service) => service.spending(),
         }
     }
+}
+
+/// An account's session, a taken-down one's too, or the configured moderation service.
+#[derive(Debug)]
+pub enum AccountOrModerator {
+    /// The session.
+    Account(Box<AnyAccessOrTakendown>),
+    /// The moderation service.
+    Moderator(ModerationService),
+}
+
+impl Authenticate for AccountOrModerator {
+    async fn authenticate(server: &Arc<Server>, head: &RequestHead) -> Result<Self, XrpcError> {
+        if let Ok(Some(Credentials::Bearer(token))) = credentials::read(&head.headers)
+            && server.policy.services.moderation.is_some()
+            && names_method(token)
+        {
+            return ModerationService::authenticate(server, head).await.map(Self::Moderator);
+        }
+        AnyAccessOrTakendown::authenticate(server, head).await.map(|auth| Self::Account(Box::new(auth)))
+    }
+
+    fn spending(&mut self) -> Option<Spending> {
+        match self {
+            Self::Account(_) => None,
+            Self::Moderator(service) => service.spending(),
+        }
+    }
+}
+
+/// Session tokens never name a method.
+fn names_method(token: &str) -> bool {
+    UnverifiedServiceToken::parse(token).is_ok_and(|token| token.claims.lxm.is_some())
 }
 
 /// The verification method of accounts, and of services that name none.

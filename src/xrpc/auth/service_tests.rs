@@ -14,9 +14,10 @@ use crate::{
     entropy::SeededEntropy,
     outbound::testing::{FakeServer, answer},
     service::{
-        KnownService,
+        KnownService, preferences,
         testing::{World, policy},
     },
+    xrpc::{Api, Call, Dispatch, ReplyBody, RequestBody},
 };
 
 const LXM: &str = "com.atproto.admin.getAccountInfo";
@@ -159,4 +160,71 @@ async fn admin_methods_take_the_password_or_the_moderation_services_token() {
     let session = world.signed_up("alice").await.tokens.access_jwt;
     let refused = AdminOrModerator::authenticate(&world.server, &head(Some(format!("Bearer {session}")))).await;
     assert_eq!(refused.unwrap_err().name, "BadJwtType");
+}
+
+async fn call(world: &World, verb: &str, target: &str, authorization: &str, body: RequestBody) -> (u16, String) {
+    let mut head = head(Some(authorization.to_owned()));
+    head.nsid = target.split('?').next().unwrap().to_owned();
+    if let Some(kind) = &body.content_type {
+        head.headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
+    }
+    let call = Call {
+        method: verb.parse().unwrap(),
+        uri: format!("/xrpc/{target}").parse().unwrap(),
+        head,
+        request_id: 1.into(),
+    };
+    let api = Api { server: Arc::clone(&world.server), methods: crate::methods::methods() };
+    let reply = api.call(call, body).await;
+    let status = reply.status.as_u16();
+    let ReplyBody::Full(text) = reply.body else { panic!("a stream") };
+    (status, String::from_utf8(text.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn a_token_that_failed_to_upload_uploads_once_and_then_no_more() {
+    let world = World::new().await;
+    let alice = world.account("alice").await;
+    let now = world.server.now().as_secs();
+    let claims = ServiceClaims {
+        iat: now,
+        iss: alice.did.to_string(),
+        aud: world.server.policy.service_did.to_string(),
+        exp: now + 1_800,
+        lxm: Some("com.atproto.repo.uploadBlob".to_owned()),
+        jti: Some("upload".to_owned()),
+    };
+    let token = format!("Bearer {}", sign_service(&world.server.signing_key(&alice).unwrap(), &claims));
+    let upload = async |bytes: Vec<u8>| {
+        let body = RequestBody::full("video/mp4", bytes);
+        call(&world, "POST", "com.atproto.repo.uploadBlob", &token, body).await
+    };
+    let most = usize::try_from(world.server.policy.blob_bytes).unwrap();
+    assert_ne!(upload(vec![0; most + 1]).await.0, 200);
+    let (status, answer) = upload(vec![1; 10]).await;
+    assert_eq!(status, 200, "{answer}");
+    let (status, answer) = upload(vec![1; 10]).await;
+    assert!(status == 401 && answer.contains("BadJwtReplay"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_moderation_service_reads_the_preferences_of_an_account_that_it_names() {
+    let peer = Peer::start().await;
+    let world = peer.moderates().await;
+    let alice = world.account("alice").await;
+    let preference = serde_json::from_str(r#"{"$type":"app.bsky.actor.defs#personalDetailsPref","x":1}"#).unwrap();
+    preferences::put(&world.server, &alice, preferences::Reach::Full, vec![preference]).await.unwrap();
+    let nsid = "app.bsky.actor.getPreferences";
+    let read = async |query: &str, jti: &str| {
+        let claims = ServiceClaims { lxm: Some(nsid.to_owned()), ..peer.claims(&world, jti) };
+        let token = format!("Bearer {}", sign_service(&peer.key(0), &claims));
+        call(&world, "GET", &format!("{nsid}{query}"), &token, RequestBody::empty()).await
+    };
+    let (status, answer) = read(&format!("?did={}", alice.did), "1").await;
+    assert!(status == 200 && answer.contains("personalDetailsPref"), "{answer}");
+    let (status, answer) = read(&format!("?did={}", alice.did), "1").await;
+    assert!(status == 401 && answer.contains("BadJwtReplay"), "{answer}");
+    for query in ["", "?did=x", "?did=did:plc:aaaaaaaaaaaaaaaaaaaaaaaa"] {
+        assert_eq!(read(query, query).await.0, 400, "{query}");
+    }
 }

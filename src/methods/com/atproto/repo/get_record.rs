@@ -8,12 +8,16 @@ use crate::{
         repos::{RepoUnavailable, Sight, available},
     },
     syntax::{AtIdentifier, Nsid, RecordKey},
-    xrpc::{Query, Reply, XrpcError, auth::Public},
+    xrpc::{
+        Query, Reply, XrpcError,
+        proxy::{Passable, pipe_for_anyone},
+    },
 };
 use serde::Deserialize;
 use std::sync::Arc;
+use url::form_urlencoded;
 
-/// One record of an active account.
+/// One record of an active account; of an account elsewhere, as the `AppView` has it.
 pub struct GetRecord;
 
 /// The parameters.
@@ -25,19 +29,37 @@ pub struct Params {
     cid: Option<Cid>,
 }
 
+impl Params {
+    /// The parameters as a query again.
+    fn query(&self) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("repo", self.repo.as_ref());
+        query.append_pair("collection", self.collection.as_str());
+        query.append_pair("rkey", self.rkey.as_str());
+        if let Some(cid) = &self.cid {
+            query.append_pair("cid", &cid.to_string());
+        }
+        query.finish()
+    }
+}
+
 impl Query for GetRecord {
     const NSID: &'static str = "com.atproto.repo.getRecord";
-    type Auth = Public;
+    type Auth = Passable;
     type Params = Params;
     type Output = Reply;
 
-    async fn call(server: &Arc<Server>, _: Public, params: Params) -> Result<Reply, XrpcError> {
+    async fn call(server: &Arc<Server>, passable: Passable, params: Params) -> Result<Reply, XrpcError> {
+        let query = params.query();
         let path = RecordPath::new(params.collection, params.rkey);
         let not_found =
             || XrpcError::bad("RecordNotFound", format!("Could not locate record: at://{}/{path}", params.repo));
         let account = match available(server, &params.repo, Sight::Active).await {
             Ok(account) => account,
             Err(RepoUnavailable::Store(cause)) => return Err(cause.into()),
+            Err(RepoUnavailable::NotFound(_)) if passable.has_target(server) => {
+                return pipe_for_anyone(server, &passable, &query).await;
+            }
             // As the reference: who asks for a record learns nothing of the account.
             Err(
                 RepoUnavailable::NotFound(_)
