@@ -94,7 +94,7 @@ async fn a_directory_behind_tls_is_read_and_watched_by_who_believes_its_authorit
     let server = Running::dev(&["--accounts", "", "--no-plc-limits"]);
     let dir = tempfile::tempdir().unwrap();
     let (plc, ca) = tls_before(server.text("plc"), dir.path()).await;
-    let (session, did) = Client::new(server.text("pds")).sign_up("owner.test").await;
+    let (session, did) = Client::new(server.text("pds")).sign_up("olivia.test").await;
     let owner = Owner { did: did.parse().unwrap(), session, directory: Client::new(server.text("plc")) };
     let (first, second) = (new_key(), new_key());
     owner.name("createDelegation", &first, None).await;

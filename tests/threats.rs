@@ -55,7 +55,7 @@ async fn a_stolen_fresh_session_names_the_first_key_of_an_unused_id_and_the_owne
     account.call(CREATE, &json!({ "statement": account.statement(Some(&thief), None).await })).await.unwrap();
     let mails_now = account.mails().await;
     assert_eq!(mails_now.len(), mails + 1);
-    assert_eq!(mails_now.first().unwrap()["to"], "owner.test@example.com");
+    assert_eq!(mails_now.first().unwrap()["to"], "olivia.test@example.com");
     account.is_verified(&thief, 0).await;
 }
 
@@ -100,7 +100,7 @@ impl Account {
     async fn new() -> Self {
         let running = Running::dev(&["--accounts", "", "--no-plc-limits"]);
         let (server, directory) = (Client::new(running.text("pds")), Client::new(running.text("plc")));
-        let (session, did) = server.sign_up("owner.test").await;
+        let (session, did) = server.sign_up("olivia.test").await;
         Self { did: did.parse().unwrap(), session, server, directory, _running: running }
     }
 

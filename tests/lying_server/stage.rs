@@ -189,7 +189,7 @@ impl Stage {
             .env("HOUSEKEY_IDENTITY_ROTATION_KEY", hex)
             .env("HOUSEKEY_IDENTITY_RECOVERY_DID_KEY", owner.did_key().to_string());
         let server = Running::start(&mut command);
-        let (session, did) = Client::new(&format!("http://localhost:{port}")).sign_up("owner.test").await;
+        let (session, did) = Client::new(&format!("http://localhost:{port}")).sign_up("olivia.test").await;
         let plc = PlcClient::new(&directory.text("plc").parse().unwrap(), &OutboundOptions::default()).unwrap();
         Self {
             did: did.parse().unwrap(),
