@@ -54,6 +54,7 @@ async fn start() -> Running {
         public_url: None,
         lexicons: None,
         plc_limits: false,
+        limits: false,
         appview: Some(KnownService { url: appview.clone(), did }),
     };
     let server = DevServer::start(settings).await.expect("a server");

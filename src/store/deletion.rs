@@ -28,7 +28,9 @@ const OWNED: &[(&str, &str)] = &[
     ("retired_records", "rowid"),
     ("backlinks", "tree, collection, hash, rkey"),
     ("record_blobs", "tree, digest, collection, rkey"),
+    ("tree_usage", "tree"),
     ("loose_trees", "tree"),
+    ("account_usage", "account"),
     ("account_collections", "collection"),
     ("record_takedowns", "collection, rkey"),
     ("blob_takedowns", "digest"),
@@ -43,7 +45,7 @@ const OWNED: &[(&str, &str)] = &[
 /// Which rows of a table are the account's, ?1: those of a repository hang on its trees.
 fn scope_of(table: &str) -> &'static str {
     match table {
-        "records" | "nodes" | "retired_nodes" | "retired_records" | "backlinks" | "record_blobs" => {
+        "records" | "nodes" | "retired_nodes" | "retired_records" | "backlinks" | "record_blobs" | "tree_usage" => {
             "tree IN (SELECT tree FROM loose_trees WHERE account = ?1 UNION ALL SELECT ?1)"
         }
         _ => "account = ?1",

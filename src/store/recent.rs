@@ -18,7 +18,8 @@ impl Store {
         self.point(|conn| {
             let Some(collection) = self.known_collection(conn, collection)? else { return Ok(Vec::new()) };
             let query = format!(
-                "SELECT rkey, digest, value, rev FROM records WHERE account = ?1 AND collection = ?2{SHOWN}
+                "SELECT rkey, digest, value, rev FROM records
+                 WHERE tree = (SELECT tree FROM repos WHERE account = ?1) AND collection = ?2{SHOWN}
                  ORDER BY rkey DESC LIMIT ?3"
             );
             sql::all(conn, &query, (account.0, collection, sql::limit(limit)), |row| {
@@ -35,7 +36,8 @@ impl Store {
     /// [`StoreError`] as the database says.
     pub async fn has_record_until(&self, account: AccountId, rev: Tid, most: usize) -> Result<bool, StoreError> {
         const QUERY: &str =
-            "SELECT 1 FROM (SELECT rev FROM records WHERE account = ?1 LIMIT ?3) WHERE rev <= ?2 LIMIT 1";
+            "SELECT 1 FROM (SELECT rev FROM records WHERE tree = (SELECT tree FROM repos WHERE account = ?1)
+                            LIMIT ?3) WHERE rev <= ?2 LIMIT 1";
         self.point(|conn| sql::exists(conn, QUERY, (account.0, sql::rev(rev), sql::limit(most))))
     }
 }

@@ -146,8 +146,8 @@ mod tests {
         world.account("alice").await;
         world.get("com.atproto.server.describeServer", As::Nobody).await.ok();
         world.get("com.atproto.server.getSession", As::Nobody).await;
-        world.get("com.example.anything", As::Nobody).await;
-        world.get("com.example.anything.else", As::Nobody).await;
+        world.get("com.atproto.server.anything", As::Nobody).await;
+        world.get("com.atproto.server.anythingElse", As::Nobody).await;
         let (_, page) = ask(&MetricsSite::new(Arc::clone(&world.server)), Method::GET, "/metrics");
         let answers = |method, status| {
             number(&page, &format!("housekey_requests_total{{method=\"{method}\",status=\"{status}\"}}"))

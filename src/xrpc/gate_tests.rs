@@ -51,7 +51,10 @@ const DESCRIBE: &str = "com.atproto.server.describeServer";
 async fn every_answer_says_what_is_left_also_a_refusal_and_an_unknown_method() {
     let world = World::with_limits().await;
     assert_eq!(standing(&get(&world, "203.0.113.9", DESCRIBE).await), (200, "3000", "2999", "3000;w=300"));
-    assert_eq!(standing(&get(&world, "203.0.113.9", "com.example.unknown").await), (501, "3000", "2998", "3000;w=300"));
+    assert_eq!(
+        standing(&get(&world, "203.0.113.9", "com.atproto.server.unknown").await),
+        (501, "3000", "2998", "3000;w=300")
+    );
     let missing = get(&world, "203.0.113.9", "com.atproto.server.getSession").await;
     assert_eq!(standing(&missing), (401, "3000", "2997", "3000;w=300"));
     assert_eq!(standing(&get(&world, "203.0.113.10", DESCRIBE).await).2, "2999");

@@ -8,8 +8,10 @@ fn counted(world: &World, writer: &Writer) -> Usage {
         number.unsigned_abs()
     };
     Usage {
-        records: number("SELECT count(*) FROM records WHERE account = ?1"),
-        record_bytes: number("SELECT coalesce(sum(length(value)), 0) FROM records WHERE account = ?1"),
+        records: number("SELECT count(*) FROM records WHERE tree = (SELECT tree FROM repos WHERE account = ?1)"),
+        record_bytes: number(
+            "SELECT coalesce(sum(length(value)), 0) FROM records WHERE tree = (SELECT tree FROM repos WHERE account = ?1)",
+        ),
         blobs: number("SELECT count(*) FROM blobs WHERE account = ?1"),
         blob_bytes: number("SELECT coalesce(sum(size), 0) FROM blobs WHERE account = ?1"),
     }

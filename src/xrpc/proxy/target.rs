@@ -21,9 +21,11 @@ const LABELER: &str = "atproto_labeler";
 const OWN: &[&str] = &[
     "com.atproto.admin.",
     "com.atproto.identity.",
+    "com.atproto.lexicon.",
     "com.atproto.repo.",
     "com.atproto.server.",
     "com.atproto.sync.",
+    "com.atproto.temp.",
     "dev.housekey.",
 ];
 

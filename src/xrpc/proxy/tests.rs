@@ -196,7 +196,8 @@ async fn what_is_not_served_here_is_passed_on_with_the_accounts_token_and_the_li
     let got =
         bench.get(SEARCH, &[(header::ACCEPT_LANGUAGE, "de".to_owned()), (header::COOKIE, "secret".to_owned())]).await;
     assert_eq!((got.status, got.json()), (200, json!({ "posts": [] })));
-    let mut names: Vec<&str> = got.headers.keys().map(HeaderName::as_str).collect();
+    let names = got.headers.keys().map(HeaderName::as_str);
+    let mut names: Vec<&str> = names.filter(|name| !name.starts_with("ratelimit-")).collect();
     names.sort_unstable();
     let passed =
         ["atproto-content-labelers", "atproto-repo-rev", "cache-control", "content-length", "content-type", "vary"];
