@@ -283,7 +283,8 @@ impl Taker<'_> {
             }
             // When the password was given is not kept there: long ago.
             let opened_at = expires_at.minus(REFRESH_TOKEN_LIFETIME);
-            let session = NewSession { id: session.id, account: id, expires_at, app_password: None, opened_at };
+            let session =
+                NewSession { id: session.id, account: id, expires_at, app_password: None, opened_at, epoch: 0 };
             self.server.store.open_session(session).await?;
             taken += 1;
         }

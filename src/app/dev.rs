@@ -264,7 +264,7 @@ async fn with_password(server: &Arc<Server>, account: Account, password: &Secret
         .hash(password.expose().to_owned(), server.policy.password_cost, Arc::clone(&server.entropy))
         .await
         .map_err(|cause| failed(&cause))?;
-    server.store.set_password_hash(account.id, hash).await?;
+    server.store.rehash_password(account.id, account.password_hash.clone(), hash).await?;
     identity::update_endpoint(server, &account).await.map_err(|cause| failed(&cause))?;
     Ok(account)
 }

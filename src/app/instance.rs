@@ -19,6 +19,7 @@ use crate::{
         delegation::{self, RenderedBodies, WatchBy},
         journal,
         lexicons::DirectoryError,
+        mails::{self, Outbox},
         run_maintenance,
         security_log::{self, SecurityLog, run_security_log},
     },
@@ -129,6 +130,7 @@ impl Instance {
         delegation::start_watch(&server, by);
         tasks.spawn(run_maintenance(Arc::clone(&server)));
         tasks.spawn(run_security_log(Arc::clone(&server)));
+        tasks.spawn(mails::run_outbox(Arc::clone(&server)));
         let site: Arc<dyn Site> = Arc::new(PdsSite::new(Arc::clone(&server)));
         let app = http::App::pds(Arc::clone(&server), methods::methods(), site, config.server.trusted_proxies.clone());
         http::serve(listener, app, &tasks);
@@ -138,6 +140,11 @@ impl Instance {
             http::serve(admin, http::App::own_site(numbers), &tasks);
         }
         Ok(Self { server, address, tasks })
+    }
+
+    /// Says in the log whether mail can be sent, as soon as that is known.
+    pub fn check_mail(&self) {
+        self.tasks.spawn(mails::check_connection(Arc::clone(&self.server)));
     }
 
     /// Stops taking requests, lets running ones end, finishes background work and closes the database.
@@ -178,17 +185,8 @@ async fn server(config: &Config, world: World, tasks: &Tasks) -> Result<Server, 
     };
     let client = GuardedClient::new(&outbound)?;
     let relay_client = crate::outbound::RelayClient::new(&outbound)?;
-    let resolver = Resolver::new(
-        ResolverOptions {
-            plc_url: config.identity.plc_url.clone(),
-            stale: config.identity.did_cache_stale,
-            max: config.identity.did_cache_max,
-        },
-        &outbound,
-        client.clone(),
-        Arc::clone(&world.clock),
-        tasks.clone(),
-    )?;
+    let resolver =
+        Resolver::new(resolving(config), &outbound, client.clone(), Arc::clone(&world.clock), tasks.clone())?;
     let lexicons =
         Lexicons::new(LexiconOptions { resolve: config.lexicons.resolve, dir: config.lexicons.dir.clone() })?;
     let mailer = match world.mailer {
@@ -227,7 +225,16 @@ async fn server(config: &Config, world: World, tasks: &Tasks) -> Result<Server, 
         rendered: RenderedBodies::default(),
         security_log: SecurityLog::default(),
         meters: Meters::default(),
+        outbox: Outbox::default(),
     })
+}
+
+fn resolving(config: &Config) -> ResolverOptions {
+    ResolverOptions {
+        plc_url: config.identity.plc_url.clone(),
+        stale: config.identity.did_cache_stale,
+        max: config.identity.did_cache_max,
+    }
 }
 
 fn smtp(config: &Config) -> Option<SmtpOptions> {

@@ -28,6 +28,7 @@ Examples:
   housekey account create alice.pds.example.com --email alice@example.com
   housekey account list
   housekey account info alice.pds.example.com --json
+  housekey account code alice.pds.example.com reset-password
   housekey account takedown alice.pds.example.com --ref 17
   housekey account takedown at://did:plc:abc…/app.bsky.feed.post/3k…
   housekey account restore alice.pds.example.com
@@ -85,6 +86,22 @@ enum Verb {
         #[command(flatten)]
         common: Common,
     },
+    /// Make a code that would have been mailed to the owner, to pass it on where mail does not work
+    Code {
+        /// The account's handle or DID
+        actor: AtIdentifier,
+        /// What it is for
+        #[arg(value_parser = ["confirm-email", "update-email", "reset-password", "delete-account", "plc-operation", "delegation"])]
+        purpose: String,
+        /// For a delegation: file with the statement that the code permits
+        #[arg(long, value_name = "FILE", conflicts_with = "id")]
+        statement: Option<PathBuf>,
+        /// For a delegation: the one that the code permits to end
+        #[arg(long)]
+        id: Option<String>,
+        #[command(flatten)]
+        common: Common,
+    },
     #[command(flatten)]
     Change(account_change::Change),
 }
@@ -120,6 +137,13 @@ impl Account {
             Verb::Log { actor, limit, common } => {
                 let events = log(&Api::new(&common.server)?, &actor, limit).await?;
                 show_log(&events, common.json);
+            }
+            Verb::Code { actor, purpose, statement, id, common } => {
+                let api = Api::new(&common.server)?;
+                let found = account_change::find(&api, &actor).await?;
+                let request = code_request(field(&found, "did"), &purpose, statement.as_deref(), id.as_deref())?;
+                let made = api.admin_post("dev.housekey.admin.createCode", &request).await?;
+                show_code(&made, common.json);
             }
             Verb::Change(change) => change.run().await?,
         }
@@ -194,6 +218,37 @@ fn show_log(events: &[Value], json: bool) {
 async fn info(api: &Api, actor: &AtIdentifier) -> Result<Value, Failure> {
     let found = account_change::find(api, actor).await?;
     api.admin_get("com.atproto.admin.getAccountInfo", &[("did", field(&found, "did"))]).await
+}
+
+/// The input of `createCode`; the purpose is written there as it is in code.
+fn code_request(did: &str, purpose: &str, statement: Option<&Path>, id: Option<&str>) -> Result<Value, Failure> {
+    let mut words = purpose.split('-');
+    let first = words.next().unwrap_or_default().to_owned();
+    let purpose = words.fold(first, |name, word| {
+        let (initial, rest) = word.split_at_checked(1).unwrap_or((word, ""));
+        name + &initial.to_ascii_uppercase() + rest
+    });
+    let statement: Option<Value> = match statement {
+        Some(path) => {
+            let unusable = |cause: &dyn std::fmt::Display| Failure::new(format!("{}: {cause}", path.display()));
+            let text = fs::read_to_string(path).map_err(|cause| unusable(&cause))?;
+            Some(serde_json::from_str(&text).map_err(|cause| unusable(&cause))?)
+        }
+        None => None,
+    };
+    let mut request = json!({"did": did, "purpose": purpose, "statement": statement, "id": id});
+    if let Some(request) = request.as_object_mut() {
+        request.retain(|_, value| !value.is_null());
+    }
+    Ok(request)
+}
+
+fn show_code(made: &Value, json: bool) {
+    if json {
+        print_json(made);
+    } else {
+        println!("{}\n\nGood once, until {}.", field(made, "code"), field(made, "expiresAt"));
+    }
 }
 
 fn show_created(account: &Value, password: &str, json: bool) {

@@ -17,6 +17,7 @@ mod exec;
 mod health;
 mod invite;
 mod key;
+mod mail;
 mod progress;
 mod serve;
 mod timeline;
@@ -68,6 +69,8 @@ enum Command {
     Account(account::Account),
     /// Make, list and disable the invite codes of a running server
     Invite(invite::Invite),
+    /// Try mail, show what mails say, and list those of a running server
+    Mail(mail::Mail),
     /// Make and keep keys that no server sees
     Key(key::Key),
     /// Name, change and end the key that an account delegates end-to-end encryption to
@@ -137,6 +140,7 @@ pub fn main() -> ExitCode {
             Command::Adopt(command) => command.run().await,
             Command::Account(command) => command.run().await,
             Command::Invite(command) => command.run().await,
+            Command::Mail(command) => command.run().await,
             Command::Key(command) => command.run(),
             Command::Delegate(command) => command.run().await,
             Command::Verify(command) => command.run().await,

@@ -53,11 +53,7 @@ impl Serve {
             print_json(&json!({"pds": url, "listen": address}));
         }
         tracing::info!(%address, "{url} is served on {address}");
-        if !instance.server.mailer.is_configured() {
-            tracing::warn!(
-                "[email] is not configured: codes cannot be mailed, so signPlcOperation and requestDelegationToken will not work"
-            );
-        }
+        instance.check_mail();
         stop.told().await;
         tracing::info!("stopping");
         instance.stop().await;

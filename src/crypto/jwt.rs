@@ -53,6 +53,17 @@ pub struct SessionClaims {
     /// Only in refresh tokens.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub jti: Option<String>,
+    /// The account's session epoch when it was issued; access tokens of another are over.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub epoch: i64,
+    /// The number of the app password that opened the session: without that one the token is over.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub app_password: Option<i64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// Which of the two session tokens: decides the header's `typ`.

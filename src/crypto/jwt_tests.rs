@@ -17,6 +17,8 @@ fn session_claims() -> SessionClaims {
         exp: NOW.as_secs() + 7200,
         auth_time: None,
         jti: None,
+        epoch: 0,
+        app_password: None,
     }
 }
 

@@ -11,6 +11,7 @@ pub mod import;
 pub mod ipld;
 pub mod journal;
 pub mod lexicon;
+pub mod mail;
 pub mod meters;
 pub mod outbound;
 pub mod plc;

@@ -60,6 +60,7 @@ fn administration(methods: Methods) -> Methods {
         // com.atproto.temp
         .procedure::<temp::AddReservedHandle>()
         .query::<temp::CheckHandleAvailability>()
+        .query::<temp::CheckSignupQueue>()
         .query::<temp::DereferenceScope>()
         .procedure::<temp::RevokeAccountCredentials>()
 }
@@ -81,7 +82,9 @@ fn accounts(methods: Methods) -> Methods {
         // com.atproto.server
         .procedure::<server::ActivateAccount>()
         .query::<server::CheckAccountStatus>()
+        .procedure::<server::ConfirmEmail>()
         .procedure::<server::CreateAccount>()
+        .procedure::<server::CreateAppPassword>()
         .procedure::<server::CreateInviteCode>()
         .procedure::<server::CreateInviteCodes>()
         .procedure::<server::CreateSession>()
@@ -92,8 +95,16 @@ fn accounts(methods: Methods) -> Methods {
         .query::<server::GetAccountInviteCodes>()
         .query::<server::GetServiceAuth>()
         .query::<server::GetSession>()
+        .query::<server::ListAppPasswords>()
         .procedure::<server::RefreshSession>()
+        .procedure::<server::RequestAccountDelete>()
+        .procedure::<server::RequestEmailConfirmation>()
+        .procedure::<server::RequestEmailUpdate>()
+        .procedure::<server::RequestPasswordReset>()
         .procedure::<server::ReserveSigningKey>()
+        .procedure::<server::ResetPassword>()
+        .procedure::<server::RevokeAppPassword>()
+        .procedure::<server::UpdateEmail>()
 }
 
 /// Records, blobs, schemas and the event stream.
@@ -135,7 +146,9 @@ fn housekey(methods: Methods) -> Methods {
         // dev.housekey.account
         .query::<account::ListSecurityEvents>()
         // dev.housekey.admin
+        .procedure::<housekey_admin::CreateCode>()
         .query::<housekey_admin::GetRelayStatus>()
+        .query::<housekey_admin::ListMails>()
         .procedure::<housekey_admin::RequestCrawl>()
         // dev.housekey.delegation
         .procedure::<delegation::CreateDelegation>()

@@ -35,17 +35,6 @@ const ELSEWHERE: &[(&str, Fate, &str)] = &[
     ("com.atproto.temp.requestPhoneVerification", Refused, "sign-up here asks for no telephone number"),
     ("com.atproto.repo.importRepo", Refused, NOT_YET),
     ("com.atproto.repo.listMissingBlobs", Refused, NOT_YET),
-    ("com.atproto.server.confirmEmail", Refused, NOT_YET),
-    ("com.atproto.server.createAppPassword", Refused, NOT_YET),
-    ("com.atproto.server.listAppPasswords", Refused, NOT_YET),
-    ("com.atproto.server.requestAccountDelete", Refused, NOT_YET),
-    ("com.atproto.server.requestEmailConfirmation", Refused, NOT_YET),
-    ("com.atproto.server.requestEmailUpdate", Refused, NOT_YET),
-    ("com.atproto.server.requestPasswordReset", Refused, NOT_YET),
-    ("com.atproto.server.resetPassword", Refused, NOT_YET),
-    ("com.atproto.server.revokeAppPassword", Refused, NOT_YET),
-    ("com.atproto.server.updateEmail", Refused, NOT_YET),
-    ("com.atproto.temp.checkSignupQueue", Refused, NOT_YET),
 ];
 
 /// Published methods by name, with their kind.

@@ -7,7 +7,10 @@ use std::{
 
 use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
-    message::{Mailbox, MultiPart, SinglePart, header::ContentType},
+    message::{
+        Mailbox, MultiPart, SinglePart,
+        header::{ContentType, HeaderName, HeaderValue},
+    },
     transport::smtp::PoolConfig,
 };
 
@@ -36,6 +39,9 @@ pub struct Mail {
     pub text: String,
     /// HTML, if any.
     pub html: Option<String>,
+    /// Its `Message-ID`, with its brackets; the same one in every attempt, so that a mail that came twice is seen once.
+    /// None: a new one.
+    pub message_id: Option<String>,
 }
 
 /// Why a mail was not handed over.
@@ -47,9 +53,12 @@ pub enum MailError {
     /// An address or the URL is not valid.
     #[error("the mail cannot be addressed: {0}")]
     Address(String),
-    /// The server refused or could not be reached.
+    /// The server could not be reached, or refused for now, or refused us: trying again may help.
     #[error("the mail was not taken: {0}")]
     NotTaken(String),
+    /// The server refused this mail for good.
+    #[error("the mail was refused: {0}")]
+    Refused(String),
 }
 
 /// Sends mail. Cheap to clone.
@@ -66,6 +75,10 @@ enum Route {
     /// Into memory, for `dev` to show. A mutex because senders run side by side; it is held for one push or one copy.
     Kept(Arc<Mutex<VecDeque<Mail>>>),
 }
+
+/// The first reply code with which a server refuses a mail itself; what lies between 500 and this one is about us (our
+/// words, our credentials), and may be put right.
+const FIRST_REFUSAL: u16 = 550;
 
 struct Smtp {
     transport: AsyncSmtpTransport<Tokio1Executor>,
@@ -106,6 +119,11 @@ impl Mailer {
             Route::Kept(mails) => Some(mails.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()),
             Route::Nowhere | Route::Smtp(_) => None,
         }
+    }
+
+    /// Whether handing over takes no time, since nothing leaves the process.
+    pub const fn is_immediate(&self) -> bool {
+        matches!(self.0, Route::Kept(_))
     }
 
     /// Whether mail can be sent at all.
@@ -166,7 +184,7 @@ fn compose(from: &Mailbox, mail: &Mail) -> Result<Message, MailError> {
         .from(from.clone())
         .to(Mailbox::new(None, to))
         .subject(mail.subject.as_str())
-        .message_id(None);
+        .message_id(mail.message_id.clone());
     let built = match &mail.html {
         None => message.header(ContentType::TEXT_PLAIN).body(mail.text.clone()),
         Some(html) => message.multipart(
@@ -175,7 +193,11 @@ fn compose(from: &Mailbox, mail: &Mail) -> Result<Message, MailError> {
                 .singlepart(SinglePart::html(html.clone())),
         ),
     };
-    built.map_err(|cause| MailError::Address(cause.to_string()))
+    let mut built = built.map_err(|cause| MailError::Address(cause.to_string()))?;
+    // RFC 3834: nobody's absence notice answers this.
+    let auto_submitted = HeaderName::new_from_ascii_str("Auto-Submitted");
+    built.headers_mut().insert_raw(HeaderValue::new(auto_submitted, "auto-generated".to_owned()));
+    Ok(built)
 }
 
 fn not_taken(cause: &lettre::transport::smtp::Error) -> MailError {
@@ -188,7 +210,11 @@ fn not_taken(cause: &lettre::transport::smtp::Error) -> MailError {
         }
         next = cause.source();
     }
-    MailError::NotTaken(text.chars().take(FOREIGN_MESSAGE_MAX_CHARS).collect())
+    let text = text.chars().take(FOREIGN_MESSAGE_MAX_CHARS).collect();
+    match cause.status() {
+        Some(code) if u16::from(code) >= FIRST_REFUSAL => MailError::Refused(text),
+        Some(_) | None => MailError::NotTaken(text),
+    }
 }
 
 #[cfg(test)]
@@ -253,7 +279,7 @@ mod tests {
 
     fn mail(to: &str, subject: &str, html: Option<&str>) -> Mail {
         let (text, html) = ("Your code is ABCDE-12345".to_owned(), html.map(str::to_owned));
-        Mail { to: to.to_owned(), subject: subject.to_owned(), text, html }
+        Mail { to: to.to_owned(), subject: subject.to_owned(), text, html, message_id: None }
     }
 
     #[tokio::test]
@@ -320,7 +346,7 @@ mod tests {
         let tasks = Tasks::new();
         let (address, mut received) = sink(&tasks).await;
         let text = "one\r\n.\r\nMAIL FROM:<evil@example.com>\r\n".to_owned();
-        let mail = Mail { to: "a@example.org".to_owned(), subject: "s".to_owned(), text, html: None };
+        let mail = Mail { to: "a@example.org".to_owned(), subject: "s".to_owned(), text, html: None, message_id: None };
         mailer(&format!("smtp://{address}")).send(&mail).await.unwrap();
         let transcript = received.recv().await.unwrap();
         assert!(transcript.contains("\n..\nMAIL FROM:<evil@example.com>"), "{transcript}");
@@ -331,7 +357,7 @@ mod tests {
         let tasks = Tasks::new();
         let (address, _received) = sink(&tasks).await;
         let answer = mailer(&format!("smtp://{address}")).send(&mail("refused@example.org", "s", None)).await;
-        let Err(MailError::NotTaken(why)) = answer else { panic!("{answer:?}") };
+        let Err(MailError::Refused(why)) = answer else { panic!("{answer:?}") };
         assert!(why.contains("no such user here"), "{why}");
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     PasswordsBusy, Server,
+    credentials::{BadPassword, check_new_password},
     email::{EmailError, parse_email},
     handles::{HandleError, check_own_reservations, check_service_handle, parse_handle},
     journal::{self, JournalError},
@@ -13,7 +14,6 @@ use super::{
 };
 use crate::{
     crypto::{Curve, DidKey, SigningKey},
-    limits::accounts as limits,
     plc::{self, ConstraintError, UnsignedOperation},
     store::{Account, AccountState, CreateConflict, NewAccount, RepoStats, StoreError},
     syntax::{Did, Handle},
@@ -67,8 +67,8 @@ pub enum SignUpError {
     #[error("too many accounts were made from your network address today: try again tomorrow")]
     TooManyFromThere,
     /// No password, or too long a one.
-    #[error("{0}")]
-    Password(String),
+    #[error(transparent)]
+    Password(#[from] BadPassword),
     /// An invite code is needed.
     #[error("No invite code provided")]
     NoInvite,
@@ -194,17 +194,6 @@ async fn check_sign_up(server: &Server, sign_up: &SignUp) -> Result<(Handle, Str
         return Err(SignUpError::EmailTaken(email));
     }
     Ok((handle, email, password))
-}
-
-fn check_new_password(password: &str) -> Result<(), SignUpError> {
-    if password.is_empty() {
-        return Err(SignUpError::Password("A password is required".to_owned()));
-    }
-    if password.encode_utf16().count() > limits::NEW_PASSWORD_MAX_CHARS {
-        let max = limits::NEW_PASSWORD_MAX_CHARS;
-        return Err(SignUpError::Password(format!("Password too long. Maximum length is {max} characters.")));
-    }
-    Ok(())
 }
 
 /// The state of a new DID: the owner's key is the strongest, then the operator's recovery key, then the server's.

@@ -57,6 +57,8 @@ impl Fixture {
             exp: iat + 7_200,
             auth_time: None,
             jti: None,
+            epoch: 0,
+            app_password: None,
         };
         self.server.session_key.sign(SessionToken::Access, &claims)
     }

@@ -1,7 +1,11 @@
 //! The verbs of the server: each joins the pure domain, the store and the outside world. No HTTP here.
 pub mod accounts;
+pub mod addresses;
+pub mod app_passwords;
 pub mod audit;
 pub mod blobs;
+pub mod codes;
+pub mod credentials;
 pub mod delegation;
 pub mod deletion;
 pub mod email;
@@ -18,6 +22,7 @@ pub mod journal;
 mod keys;
 pub mod lexicons;
 mod locks;
+pub mod mails;
 mod maintenance;
 mod origin;
 mod passwords;

@@ -52,7 +52,14 @@ impl PasswordPool {
         self.run(move || password::verify(&password, &hash)).await
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordsBusy> {
+    /// Other work of the same kind.
+    ///
+    /// # Errors
+    /// [`PasswordsBusy`] when too many wait already.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PasswordsBusy> {
         let place = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| PasswordsBusy)?;
         let turn = Arc::clone(&self.running).acquire_owned().await.map_err(|_| PasswordsBusy)?;
         // The permits go with the work: a caller that gives up does not make room while its hash still runs.

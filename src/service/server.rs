@@ -1,7 +1,7 @@
 //! Everything that a verb needs, made once at start.
 use super::{
     AccountLocks, JournalTurns, Lexicons, PasswordPool, Replays, Services, SigningKeys, TidSource,
-    delegation::RenderedBodies, security_log::SecurityLog,
+    delegation::RenderedBodies, mails::Outbox, security_log::SecurityLog,
 };
 use crate::{
     clock::{Clock, Timestamp},
@@ -43,6 +43,8 @@ pub struct Server {
     pub relays: super::Relays,
     /// Mail.
     pub mailer: Mailer,
+    /// Mail on its way (`Outbox::default()`).
+    pub outbox: Outbox,
     /// What the operator decided.
     pub policy: Policy,
     /// Opens sealed secrets.

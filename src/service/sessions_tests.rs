@@ -1,5 +1,7 @@
 //! Sessions: equal answers to strangers, rotation and its grace, taken-down accounts.
 
+use std::time::Duration;
+
 use super::*;
 use crate::{
     event,

@@ -66,6 +66,8 @@ pub struct Account {
     pub signing_key: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// How often all its sessions were ended: access tokens of an earlier count are over.
+    pub session_epoch: i64,
 }
 
 /// What a new account starts with.
@@ -113,7 +115,7 @@ pub enum CreateConflict {
 macro_rules! select_account {
     () => {
         "SELECT id, did, handle, email, email_confirmed_at, password_hash, state, delete_after, takedown_reference,
-         sealed_signing_key, signing_key, created_at, commit_digest, rev, data_digest
+         sealed_signing_key, signing_key, created_at, commit_digest, rev, data_digest, session_epoch
          FROM accounts LEFT JOIN repos ON account = id"
     };
 }
@@ -229,17 +231,6 @@ impl Store {
         self.write(move |work| {
             write_state(work.conn, id, &state)?;
             work.announce(&events).map(drop)
-        })
-        .await
-    }
-
-    /// Replaces the password hash.
-    ///
-    /// # Errors
-    /// [`StoreError`] as the database says.
-    pub async fn set_password_hash(&self, id: AccountId, hash: String) -> Result<(), StoreError> {
-        self.write(move |work| {
-            sql::execute(work.conn, "UPDATE accounts SET password_hash = ?2 WHERE id = ?1", (id.0, hash)).map(drop)
         })
         .await
     }
@@ -397,6 +388,7 @@ fn account_columns(row: &Row<'_>) -> Result<Account, StoreError> {
         sealed_signing_key: sql::col(row, 9)?,
         signing_key: sql::col(row, 10)?,
         created_at: sql::time(row, 11)?,
+        session_epoch: sql::col(row, 15)?,
     })
 }
 

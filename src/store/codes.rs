@@ -1,7 +1,9 @@
 //! One-time codes that were mailed.
 
-use super::{AccountId, Store, StoreError, sql};
-use crate::{clock::Timestamp, limits::store::CODE_ATTEMPTS};
+use rusqlite::Connection;
+
+use super::{AccountId, NewCode, Store, StoreError, sql};
+use crate::{clock::Timestamp, crypto::token::constant_time_eq, limits::store::CODE_ATTEMPTS};
 
 /// What a code is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,16 +43,7 @@ impl Store {
         hash: [u8; 32],
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.write(move |work| {
-            sql::execute(
-                work.conn,
-                "INSERT INTO codes (account, purpose, hash, expires_at) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET hash = ?3, expires_at = ?4, attempts = 0",
-                (account.0, purpose.number(), hash, expires_at.as_micros()),
-            )
-            .map(drop)
-        })
-        .await
+        self.write(move |work| put(work.conn, &NewCode { account, purpose, hash, expires_at })).await
     }
 
     /// Tries a code: single use, attempts counted and bounded.
@@ -64,7 +57,14 @@ impl Store {
         hash: [u8; 32],
         now: Timestamp,
     ) -> Result<TakeCode, StoreError> {
-        self.try_code(account, purpose, hash, now, true).await
+        self.write(move |work| {
+            let taken = try_code(work.conn, account, purpose, &hash, now)?;
+            if taken != TakeCode::Invalid {
+                remove(work.conn, account, purpose)?;
+            }
+            Ok(taken)
+        })
+        .await
     }
 
     /// Tries a code without using it up: a wrong one counts as an attempt.
@@ -78,44 +78,83 @@ impl Store {
         hash: [u8; 32],
         now: Timestamp,
     ) -> Result<TakeCode, StoreError> {
-        self.try_code(account, purpose, hash, now, false).await
+        self.write(move |work| try_code(work.conn, account, purpose, &hash, now)).await
     }
+}
 
-    async fn try_code(
-        &self,
-        account: AccountId,
-        purpose: CodePurpose,
-        hash: [u8; 32],
-        now: Timestamp,
-        use_up: bool,
-    ) -> Result<TakeCode, StoreError> {
-        self.write(move |work| {
-            let key = (account.0, purpose.number());
-            let stored = sql::one(
-                work.conn,
-                "SELECT hash, expires_at, attempts FROM codes WHERE account = ?1 AND purpose = ?2",
-                key,
-                |row| Ok((sql::col::<[u8; 32]>(row, 0)?, sql::time(row, 1)?, sql::col::<i64>(row, 2)?)),
-            )?;
-            let Some((stored, expires_at, attempts)) = stored else { return Ok(TakeCode::Invalid) };
-            if attempts >= CODE_ATTEMPTS {
-                return Ok(TakeCode::Invalid);
-            }
-            if stored != hash {
-                sql::execute(
-                    work.conn,
-                    "UPDATE codes SET attempts = attempts + 1 WHERE account = ?1 AND purpose = ?2",
-                    key,
-                )?;
-                return Ok(TakeCode::Invalid);
-            }
-            if use_up {
-                sql::execute(work.conn, "DELETE FROM codes WHERE account = ?1 AND purpose = ?2", key)?;
-            }
-            Ok(if expires_at <= now { TakeCode::Expired } else { TakeCode::Accepted })
-        })
-        .await
+/// A code that is stored.
+pub(super) struct Found {
+    pub(super) account: AccountId,
+    expires_at: Timestamp,
+    attempts: i64,
+}
+
+impl Found {
+    /// What comes of the right code now.
+    pub(super) fn judge(&self, now: Timestamp) -> TakeCode {
+        if self.attempts >= CODE_ATTEMPTS {
+            TakeCode::Invalid
+        } else if self.expires_at <= now {
+            TakeCode::Expired
+        } else {
+            TakeCode::Accepted
+        }
     }
+}
+
+/// Sets the code of a purpose, replacing one before.
+pub(super) fn put(conn: &Connection, code: &NewCode) -> Result<(), StoreError> {
+    sql::execute(
+        conn,
+        "INSERT INTO codes (account, purpose, hash, expires_at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET hash = ?3, expires_at = ?4, attempts = 0",
+        (code.account.0, code.purpose.number(), code.hash, code.expires_at.as_micros()),
+    )
+    .map(drop)
+}
+
+/// The code with this hash, whosever it is: for purposes whose code comes without its account.
+pub(super) fn find(conn: &Connection, purpose: CodePurpose, hash: &[u8; 32]) -> Result<Option<Found>, StoreError> {
+    sql::one(
+        conn,
+        "SELECT account, expires_at, attempts FROM codes WHERE purpose = ?1 AND hash = ?2",
+        (purpose.number(), hash),
+        |row| {
+            let account = AccountId(sql::col(row, 0)?);
+            Ok(Found { account, expires_at: sql::time(row, 1)?, attempts: sql::col(row, 2)? })
+        },
+    )
+}
+
+/// Tries a code without using it up: a wrong one counts as an attempt.
+pub(super) fn try_code(
+    conn: &Connection,
+    account: AccountId,
+    purpose: CodePurpose,
+    hash: &[u8; 32],
+    now: Timestamp,
+) -> Result<TakeCode, StoreError> {
+    let key = (account.0, purpose.number());
+    let stored = sql::one(
+        conn,
+        "SELECT hash, expires_at, attempts FROM codes WHERE account = ?1 AND purpose = ?2",
+        key,
+        |row| {
+            let found = Found { account, expires_at: sql::time(row, 1)?, attempts: sql::col(row, 2)? };
+            Ok((sql::col::<[u8; 32]>(row, 0)?, found))
+        },
+    )?;
+    let Some((stored, found)) = stored else { return Ok(TakeCode::Invalid) };
+    if constant_time_eq(&stored, hash) {
+        return Ok(found.judge(now));
+    }
+    sql::execute(conn, "UPDATE codes SET attempts = attempts + 1 WHERE account = ?1 AND purpose = ?2", key)?;
+    Ok(TakeCode::Invalid)
+}
+
+/// Removes the code of a purpose.
+pub(super) fn remove(conn: &Connection, account: AccountId, purpose: CodePurpose) -> Result<(), StoreError> {
+    sql::execute(conn, "DELETE FROM codes WHERE account = ?1 AND purpose = ?2", (account.0, purpose.number())).map(drop)
 }
 
 impl CodePurpose {

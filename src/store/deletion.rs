@@ -22,6 +22,8 @@ use crate::{
 const OWNED: &[(&str, &str)] = &[
     ("sessions", "id"),
     ("codes", "purpose"),
+    ("app_passwords", "id"),
+    ("outbox", "id"),
     ("records", "tree, collection, rkey"),
     ("nodes", "tree, first, height"),
     ("retired_nodes", "rowid"),

@@ -9,12 +9,14 @@
 #![expect(clippy::unused_async, reason = "the boundary is async so that an engine that must wait fits behind it")]
 
 mod accounts;
+mod app_passwords;
 mod audit;
 mod blob_files;
 mod blobs;
 mod checkpoint;
 mod codes;
 mod commit;
+mod credentials;
 mod delegations;
 mod deletion;
 mod error;
@@ -26,6 +28,7 @@ mod invites;
 mod journal;
 mod node_cache;
 mod nodes;
+mod outbox;
 mod plc_directory;
 mod preferences;
 mod readers;
@@ -46,10 +49,12 @@ mod usage;
 mod writer;
 
 pub use accounts::{Account, AccountId, AccountState, CreateConflict, NewAccount};
+pub use app_passwords::{AppPassword, ListedAppPassword, NewAppPassword, PutAppPassword};
 pub use audit::{AuditAccount, AuditBlob, AuditCollection, AuditFile, AuditHead, AuditNode, AuditReader, AuditRecord};
 pub use blob_files::{BlobFile, BlobFiles, BlobWrite, StagedBlob};
 pub use blobs::{BlobRow, ListedBlob, MissingBlob, PutBlobError};
 pub use codes::{CodePurpose, TakeCode};
+pub use credentials::CodeChange;
 pub use delegations::{DelegationRow, DelegationState};
 pub use deletion::{Deletion, Purge};
 pub use error::{OpenError, StoreError};
@@ -62,6 +67,7 @@ pub use journal::{
     DelegationChange, JournalEffect, JournalId, JournalKind, JournalRow, JournalState, NewJournalRow, OpenJournal,
 };
 pub use node_cache::Cached;
+pub use outbox::{DueMail, Enqueued, ListedMail, MailBudget, MailState, NewCode, NewMail};
 pub use plc_directory::{DirectoryAppend, DirectoryEntry};
 pub use preferences::Preference;
 pub use repo::{

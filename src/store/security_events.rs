@@ -136,7 +136,7 @@ impl Store {
     /// [`StoreError`] as the database says.
     pub async fn open_noted_session(&self, session: NewSession, event: NewSecurityEvent) -> Result<(), StoreError> {
         self.write(move |work| {
-            sessions::insert(work, &session)?;
+            sessions::open(work, session)?;
             insert(work.conn, &event)
         })
         .await

@@ -1,6 +1,6 @@
 //! Refresh tokens.
 
-use super::{AccountId, Store, StoreError, sql, writer::Work};
+use super::{AccountId, AppPassword, Store, StoreError, app_passwords, sql, writer::Work};
 use crate::clock::Timestamp;
 
 /// A refresh token to store.
@@ -12,10 +12,12 @@ pub struct NewSession {
     pub account: AccountId,
     /// When it ends.
     pub expires_at: Timestamp,
-    /// The app password's name, if opened with one.
-    pub app_password: Option<String>,
+    /// The app password, if opened with one.
+    pub app_password: Option<AppPassword>,
     /// When the session was opened with the password (a refresh keeps it).
     pub opened_at: Timestamp,
+    /// The account's session epoch when its password was checked.
+    pub epoch: i64,
 }
 /// What a rotation gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,12 +28,22 @@ pub enum Rotation {
         id: String,
         /// When the password was given.
         opened_at: Timestamp,
-        /// The app password's name.
-        app_password: Option<String>,
+        /// The app password that it was opened with, if it was.
+        app_password: Option<AppPassword>,
     },
     /// The token is unknown, revoked or past its grace.
     Revoked,
 }
+
+/// A token as it is stored.
+struct Row {
+    id: String,
+    account: AccountId,
+    expires_at: Timestamp,
+    app_password: Option<String>,
+    opened_at: Timestamp,
+}
+
 /// A stored token, as rotation needs it.
 struct Session {
     expires_at: i64,
@@ -41,12 +53,12 @@ struct Session {
 }
 
 impl Store {
-    /// Stores a session.
+    /// Stores a session, unless the password or app password that opened it is not good any more: it ended with them.
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
     pub async fn open_session(&self, session: NewSession) -> Result<(), StoreError> {
-        self.write(move |work| insert(work, &session)).await
+        self.write(move |work| open(work, session)).await
     }
 
     /// Exchanges `id`: it ends at `grace_end` at the latest, `next` takes its place; repeated within the grace period, the
@@ -72,7 +84,14 @@ impl Store {
                 (account.0, now.as_micros()),
             )?;
             let Some(session) = find(work, account, &id)? else { return Ok(Rotation::Revoked) };
-            let Session { expires_at, app_password, opened_at, next: given } = session;
+            let Session { expires_at, app_password: name, opened_at, next: given } = session;
+            let app_password = match &name {
+                Some(name) => match app_passwords::named(work.conn, account, name)? {
+                    Some(found) => Some(found),
+                    None => return Ok(Rotation::Revoked),
+                },
+                None => None,
+            };
             if let Some(given) = given {
                 // A successor that was closed took the session with it.
                 return Ok(match find(work, account, &given)? {
@@ -85,14 +104,8 @@ impl Store {
                 "UPDATE sessions SET next_id = ?2, expires_at = ?3 WHERE id = ?1",
                 (&id, &next, expires_at.min(grace_end.as_micros())),
             )?;
-            let session = NewSession {
-                id: next.clone(),
-                account,
-                expires_at: next_expires_at,
-                app_password: app_password.clone(),
-                opened_at,
-            };
-            insert(work, &session)?;
+            let row = Row { id: next.clone(), account, expires_at: next_expires_at, app_password: name, opened_at };
+            insert(work, &row)?;
             Ok(Rotation::Next { id: next, opened_at, app_password })
         })
         .await
@@ -129,7 +142,25 @@ impl Store {
     }
 }
 
-pub(super) fn insert(work: &Work<'_>, session: &NewSession) -> Result<(), StoreError> {
+/// Stores a session, unless the password or app password that opened it is not good any more.
+pub(super) fn open(work: &Work<'_>, session: NewSession) -> Result<(), StoreError> {
+    const CURRENT: &str = "SELECT 1 FROM accounts WHERE id = ?1 AND session_epoch = ?2
+         AND (?3 IS NULL OR EXISTS (SELECT 1 FROM app_passwords WHERE id = ?3 AND account = ?1))";
+    let opened_with = session.app_password.as_ref().map(|opened_with| opened_with.id);
+    if !sql::exists(work.conn, CURRENT, (session.account.0, session.epoch, opened_with))? {
+        return Ok(());
+    }
+    let row = Row {
+        id: session.id,
+        account: session.account,
+        expires_at: session.expires_at,
+        app_password: session.app_password.map(|opened_with| opened_with.name),
+        opened_at: session.opened_at,
+    };
+    insert(work, &row)
+}
+
+fn insert(work: &Work<'_>, session: &Row) -> Result<(), StoreError> {
     sql::execute(
         work.conn,
         "INSERT INTO sessions (id, account, expires_at, app_password, opened_at) VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -87,13 +87,18 @@ impl Store {
         .await
     }
 
-    /// Ends every session of an account and makes its password one that nothing matches.
+    /// Ends every session and app password of an account and makes its password one that nothing matches.
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
     pub async fn revoke_credentials(&self, id: AccountId) -> Result<(), StoreError> {
         self.write(move |work| {
-            sql::execute(work.conn, "UPDATE accounts SET password_hash = '' WHERE id = ?1", [id.0])?;
+            sql::execute(
+                work.conn,
+                "UPDATE accounts SET password_hash = '', session_epoch = session_epoch + 1 WHERE id = ?1",
+                [id.0],
+            )?;
+            sql::execute(work.conn, "DELETE FROM app_passwords WHERE account = ?1", [id.0])?;
             sql::execute(work.conn, "DELETE FROM sessions WHERE account = ?1", [id.0]).map(drop)
         })
         .await

@@ -65,7 +65,13 @@ mod tests {
     }
 
     fn mail(subject: &str) -> Mail {
-        Mail { to: "alice@example.com".into(), subject: subject.into(), text: "<b>code</b>".into(), html: None }
+        Mail {
+            to: "alice@example.com".into(),
+            subject: subject.into(),
+            text: "<b>code</b>".into(),
+            html: None,
+            message_id: None,
+        }
     }
 
     #[test]

@@ -192,18 +192,13 @@ impl From<PlcOperationError> for XrpcError {
     fn from(error: PlcOperationError) -> Self {
         let message = error.to_string();
         match error {
-            PlcOperationError::NoEmail
-            | PlcOperationError::MailNotConfigured
-            | PlcOperationError::TokenRequired
-            | PlcOperationError::Constraint(_)
-            | PlcOperationError::Operation(_) => Self::invalid(message),
-            PlcOperationError::Mail(_) => upstream(message),
-            PlcOperationError::InvalidToken => Self::bad("InvalidToken", message),
-            PlcOperationError::ExpiredToken => Self::bad("ExpiredToken", message),
+            PlcOperationError::TokenRequired | PlcOperationError::Constraint(_) | PlcOperationError::Operation(_) => {
+                Self::invalid(message)
+            }
+            PlcOperationError::Code(cause) => cause.into(),
             PlcOperationError::State(cause) => cause.into(),
             PlcOperationError::Delegation(cause) => cause.into(),
             PlcOperationError::Journal(cause) => cause.into(),
-            PlcOperationError::Store(cause) => cause.into(),
         }
     }
 }

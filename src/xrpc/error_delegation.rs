@@ -20,9 +20,8 @@ impl From<DelegationFailure> for XrpcError {
         let message = error.to_string();
         match error {
             DelegationFailure::Refused(cause) => cause.into(),
-            DelegationFailure::NoEmail | DelegationFailure::MailNotConfigured => Self::invalid(message),
             DelegationFailure::NoAccount(_) => Self::with_status(StatusCode::NOT_FOUND, "DelegationNotFound", message),
-            DelegationFailure::Mail(_) => Self::with_status(StatusCode::BAD_GATEWAY, "UpstreamFailure", message),
+            DelegationFailure::Mail(cause) => cause.into(),
             DelegationFailure::Key(cause) => Self::internal(&cause),
             DelegationFailure::Write(cause) => cause.into(),
             DelegationFailure::Store(cause) => cause.into(),

@@ -4,6 +4,7 @@ pub mod auth;
 mod body;
 mod error;
 mod error_accounts;
+mod error_credentials;
 mod error_delegation;
 mod error_imports;
 mod error_lexicons;

@@ -39,8 +39,11 @@ export async function signingKey(plcUrl, did) {
   return data.verificationMethods.atproto
 }
 
-/** `housekey serve` with another PLC directory, on loopback and with its data in a directory of its own. */
-export async function serveHousekey(plc) {
+/**
+ * `housekey serve` with another PLC directory, on loopback and with its data in a directory of its own; `settings` are
+ * further variables.
+ */
+export async function serveHousekey(plc, settings = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'housekey-'))
   const port = await freePort()
   const pds = `http://localhost:${port}`
@@ -58,6 +61,7 @@ export async function serveHousekey(plc) {
       HOUSEKEY_ACCOUNTS_INVITE_REQUIRED: 'false',
       HOUSEKEY_ADMIN_PASSWORD: 'admin password',
       HOUSEKEY_LOG_LEVEL: 'error',
+      ...settings,
     },
   })
   const ended = new Promise((resolve) => child.once('exit', resolve))

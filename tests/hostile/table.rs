@@ -76,6 +76,10 @@ fn admin(name: &str, did: &str) -> Option<(Who, Takes)> {
 
 fn housekey_admin(name: &str) -> Option<(Who, Takes)> {
     Some(match name.strip_prefix("housekey.admin.")? {
+        "createCode" => {
+            (Admin, Body(json!({ "did": NOBODY, "purpose": "resetPassword", "id": "e2ee" }), &["did", "purpose"]))
+        }
+        "listMails" => (Admin, Params(json!({}), &["limit", "cursor", "state"])),
         "getRelayStatus" => (Admin, Params(json!({}), &[])),
         "requestCrawl" => (Admin, Nothing),
         _ => return None,
@@ -185,13 +189,22 @@ fn repo(name: &str, did: &str) -> Option<(Who, Takes)> {
 
 fn server(name: &str, did: &str) -> Option<(Who, Takes)> {
     Some(match name {
-        "activateAccount" => (Session, Nothing),
-        "checkAccountStatus" | "getAccountInviteCodes" | "getSession" => (Session, Params(json!({}), &[])),
+        "activateAccount" | "requestAccountDelete" | "requestEmailConfirmation" | "requestEmailUpdate" => {
+            (Session, Nothing)
+        }
+        "checkAccountStatus" | "getAccountInviteCodes" | "getSession" | "listAppPasswords" => {
+            (Session, Params(json!({}), &[]))
+        }
+        "confirmEmail" => {
+            let input = json!({ "email": "alice@example.com", "token": "AAAAA-BBBBB" });
+            (Session, Body(input, &["email", "token"]))
+        }
         "createAccount" => {
             let input = json!({ "handle": "mallory.test", "email": "m@example.com", "password": "correct horse",
                 "inviteCode": "x", "did": did, "recoveryKey": "x" });
             (Viewer, Body(input, &["handle"]))
         }
+        "createAppPassword" => (Session, Body(json!({ "name": "phone", "privileged": false }), &["name"])),
         "createInviteCode" => (Admin, Body(json!({ "useCount": 1, "forAccount": did }), &["useCount"])),
         "createInviteCodes" => {
             (Admin, Body(json!({ "codeCount": 1, "useCount": 1, "forAccounts": [] }), &["useCount"]))
@@ -208,7 +221,17 @@ fn server(name: &str, did: &str) -> Option<(Who, Takes)> {
         "deleteSession" | "refreshSession" => (Refresh, Nothing),
         "describeServer" => (Anyone, Params(json!({}), &[])),
         "getServiceAuth" => (Session, Params(json!({ "aud": "did:web:example.com" }), &["exp", "lxm"])),
+        "requestPasswordReset" => (Anyone, Body(json!({ "email": "alice@example.com" }), &["email"])),
         "reserveSigningKey" => (Anyone, Body(json!({ "did": did }), &[])),
+        "resetPassword" => {
+            let input = json!({ "token": "AAAAA-BBBBB", "password": "correct horse" });
+            (Anyone, Body(input, &["token", "password"]))
+        }
+        "revokeAppPassword" => (Session, Body(json!({ "name": "phone" }), &["name"])),
+        "updateEmail" => {
+            let input = json!({ "email": "alice@example.com", "token": "AAAAA-BBBBB" });
+            (Session, Body(input, &["email"]))
+        }
         _ => return None,
     })
 }
@@ -238,6 +261,7 @@ fn temp(name: &str) -> Option<(Who, Takes)> {
     Some(match name {
         "addReservedHandle" => (Admin, Body(json!({ "handle": "reserved.test" }), &["handle"])),
         "checkHandleAvailability" => (Anyone, Params(json!({ "handle": "alice.test" }), &[])),
+        "checkSignupQueue" => (Session, Params(json!({}), &[])),
         "dereferenceScope" => (Anyone, Params(json!({ "scope": "ref:x" }), &[])),
         "revokeAccountCredentials" => (Admin, Body(json!({ "account": NOBODY }), &["account"])),
         _ => return None,
@@ -259,6 +283,7 @@ pub(super) fn bad_values(name: &str) -> &'static [&'static str] {
         "aud" => &["x", "did:web:example.com%23", "did:web:example.com%23a%23b", "alice.test"],
         "exp" => &["x", "-5", "1", "99999999999", "99999999999999999999"],
         "reverse" => &["maybe", "2"],
+        "state" => &["lost", "0", "%00"],
         "id" => &["", "E2EE", "1a", "atproto", "a-b", "%00", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"],
         other => panic!("{other} is new: what must it not be?"),
     }

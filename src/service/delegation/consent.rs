@@ -10,12 +10,13 @@ use super::{
     web,
 };
 use crate::{
-    crypto::token,
     delegation::{DelegationError, DelegationId, Purpose, Statement, check_form, check_statement},
     ipld::Cid,
-    limits::accounts as limits,
-    outbound::{Mail, MailError},
-    service::Server,
+    service::{
+        Server,
+        codes::{self, Issued},
+        mails::{self, letters},
+    },
     store::{Account, CodePurpose, TakeCode},
 };
 
@@ -37,42 +38,56 @@ pub enum TokenRequest {
     End(String),
 }
 
-/// Mails the owner a code for one change, after every check that the change itself would have to pass.
+/// A change that a code may be made for, after every check that the change itself would have to pass.
+struct Asked {
+    id: DelegationId,
+    subject: Subject,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+/// Mails the owner a code for one change.
 ///
 /// # Errors
 /// [`DelegationFailure`].
 pub async fn request_token(server: &Server, account: &Account, request: TokenRequest) -> Result<(), DelegationFailure> {
-    let (id, subject, before, key) = match request {
+    let Asked { id, subject, before, after } = asked(server, account, request).await?;
+    let (issued, new) = codes::make(server, account, CodePurpose::Delegation, |code| subject.hash_with(code));
+    let (old, new_key) = (shown(before.as_deref()), shown(after.as_deref()));
+    let change = letters::Change { id: id.as_str(), old: &old, new: &new_key };
+    let letter = letters::delegation_token(mails::about(server, account), change, issued.code.expose())
+        .map_err(mails::MailFailure::from)?;
+    Ok(mails::send_with(server, account, letter, Some(new)).await?)
+}
+
+/// Makes a code for one change in the administrator's name, where no mail can be sent.
+///
+/// # Errors
+/// [`DelegationFailure`].
+pub async fn issue_token(
+    server: &Server,
+    account: &Account,
+    request: TokenRequest,
+) -> Result<Issued, DelegationFailure> {
+    let subject = asked(server, account, request).await?.subject;
+    let (issued, new) = codes::make(server, account, CodePurpose::Delegation, |code| subject.hash_with(code));
+    server.store.put_code(new.account, new.purpose, new.hash, new.expires_at).await?;
+    Ok(issued)
+}
+
+async fn asked(server: &Server, account: &Account, request: TokenRequest) -> Result<Asked, DelegationFailure> {
+    match request {
         TokenRequest::Statement(json) => {
             let statement = Statement::from_json(&json).map_err(invalid_statement)?;
             let before = check_asked(server, account, &statement).await?;
-            let key = statement.key().map(|key| key.as_str().to_owned());
-            (statement.id().clone(), Subject::Statement(statement.cid()), before, key)
+            let after = statement.key().map(|key| key.as_str().to_owned());
+            Ok(Asked { id: statement.id().clone(), subject: Subject::Statement(statement.cid()), before, after })
         }
         TokenRequest::End(id) => {
             let (id, current) = required_current(server, account, &id).await?;
-            (id.clone(), Subject::End(id), Some(current), None)
+            Ok(Asked { id: id.clone(), subject: Subject::End(id), before: Some(current), after: None })
         }
-    };
-    let to = account.email.clone().ok_or(DelegationFailure::NoEmail)?;
-    if !server.mailer.is_configured() {
-        return Err(DelegationFailure::MailNotConfigured);
     }
-    let code = token::mail_code(server.entropy.as_ref());
-    let ends = server.now().plus(limits::MAIL_CODE_LIFETIME);
-    server.store.put_code(account.id, CodePurpose::Delegation, subject.hash_with(code.expose()), ends).await?;
-    let text = include_str!("../../../assets/mail/delegation_token.txt")
-        .replace("{handle}", account.handle.as_str())
-        .replace("{did}", account.did.as_str())
-        .replace("{id}", id.as_str())
-        .replace("{old}", &shown(before.as_deref()))
-        .replace("{new}", &shown(key.as_deref()))
-        .replace("{code}", code.expose());
-    let subject = "Confirm a change of your end-to-end encryption key".to_owned();
-    server.mailer.send(&Mail { to, subject, text, html: None }).await.map_err(|cause| match cause {
-        MailError::NotConfigured => DelegationFailure::MailNotConfigured,
-        MailError::Address(_) | MailError::NotTaken(_) => DelegationFailure::Mail(cause.to_string()),
-    })
 }
 
 /// Checks the statement as the method that it is for would, and gives the key that the id names now.
@@ -129,10 +144,8 @@ impl Consent {
         code: Option<&str>,
     ) -> Result<Self, DelegationFailure> {
         let code = code.map(str::trim).filter(|code| !code.is_empty()).ok_or(DelegationError::TokenRequired)?;
-        if code.len() > limits::MAIL_CODE_MAX_CHARS {
-            return Err(DelegationError::InvalidToken.into());
-        }
-        let hash = subject.hash_with(&code.to_ascii_uppercase());
+        let code = codes::normalized(code).ok_or(DelegationError::InvalidToken)?;
+        let hash = subject.hash_with(&code);
         outcome(server.store.check_code(account.id, CodePurpose::Delegation, hash, server.now()).await?)?;
         Ok(Self { hash: Some(hash) })
     }

@@ -3,8 +3,10 @@
 use crate::{
     crypto::DelegateKey,
     delegation::{DelegationId, safety_number::fingerprint},
-    outbound::{Mail, MailError},
-    service::Server,
+    service::{
+        Server,
+        mails::{self, letters},
+    },
     store::{Account, DelegationChange},
 };
 
@@ -21,17 +23,9 @@ pub(in crate::service) async fn tell_owner_of_change(
     change: &DelegationChange,
     before: Option<&str>,
 ) {
-    let text = include_str!("../../../assets/mail/delegation_changed.txt");
-    send(
-        server,
-        account,
-        "Your end-to-end encryption key was changed",
-        text,
-        &change.id,
-        before,
-        change.key.as_deref(),
-    )
-    .await;
+    let (old, new) = (shown(before), shown(change.key.as_deref()));
+    let change = letters::Change { id: change.id.as_str(), old: &old, new: &new };
+    mails::tell(server, account, letters::delegation_changed(mails::about(server, account), change)).await;
 }
 
 /// Tells the owner that the DID document names a key that no statement here bears out.
@@ -42,32 +36,7 @@ pub(super) async fn tell_owner_of_unproven(
     before: Option<&str>,
     key: Option<&str>,
 ) {
-    let text = include_str!("../../../assets/mail/delegation_unproven.txt");
-    send(server, account, "Your end-to-end encryption key was changed from elsewhere", text, id, before, key).await;
-}
-
-#[expect(clippy::too_many_arguments, reason = "the parts of one mail; a struct would only rename them")]
-async fn send(
-    server: &Server,
-    account: &Account,
-    subject: &str,
-    template: &str,
-    id: &DelegationId,
-    before: Option<&str>,
-    key: Option<&str>,
-) {
-    let did = &account.did;
-    let Some(to) = account.email.clone() else { return };
-    let text = template
-        .replace("{handle}", account.handle.as_str())
-        .replace("{did}", did.as_str())
-        .replace("{id}", id.as_str())
-        .replace("{old}", &shown(before))
-        .replace("{new}", &shown(key));
-    match server.mailer.send(&Mail { to, subject: subject.to_owned(), text, html: None }).await {
-        Ok(()) | Err(MailError::NotConfigured) => {}
-        Err(cause @ (MailError::Address(_) | MailError::NotTaken(_))) => {
-            tracing::warn!(%did, "the owner could not be told of a delegation: {cause}");
-        }
-    }
+    let (old, new) = (shown(before), shown(key));
+    let change = letters::Change { id: id.as_str(), old: &old, new: &new };
+    mails::tell(server, account, letters::delegation_unproven(mails::about(server, account), change)).await;
 }

@@ -19,7 +19,7 @@ mod watch;
 mod web;
 
 pub use change::{ChangeRequest, EndRequest, change, end};
-pub use consent::{TokenRequest, request_token};
+pub use consent::{TokenRequest, issue_token, request_token};
 pub use data::put_associated_data;
 pub use inspect::inspect;
 pub use read::{Associated, Found, actor, associated_data, delegation, delegations};
@@ -39,7 +39,7 @@ use crate::{
     delegation::{DelegationError, DelegationId, Session},
     ipld::Cid,
     limits::delegation as limits,
-    service::{journal::JournalError, records::WriteError},
+    service::{journal::JournalError, mails::MailFailure, records::WriteError},
     store::StoreError,
     syntax::Did,
 };
@@ -83,18 +83,9 @@ pub enum DelegationFailure {
     /// There is no such account here.
     #[error("there is no account {0} on this server")]
     NoAccount(String),
-    /// There is nowhere to mail a code to.
-    #[error("account does not have an email address")]
-    NoEmail,
-    /// No mail can be sent.
-    #[error(
-        "this server cannot send mail, and the code for a change of a delegation is mailed: its operator has to \
-         configure [email] smtp_url and from"
-    )]
-    MailNotConfigured,
-    /// The mail was not taken.
-    #[error("the code could not be mailed: {0}")]
-    Mail(String),
+    /// The code could not be mailed.
+    #[error(transparent)]
+    Mail(#[from] MailFailure),
     /// The account's key cannot be opened.
     #[error(transparent)]
     Key(#[from] CannotOpen),

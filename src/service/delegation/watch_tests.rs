@@ -69,6 +69,12 @@ async fn name(
     change(&world.server, account, Session::Fresh { second_factor: false }, purpose, request).await
 }
 
+/// How many mails came.
+async fn mails_of(world: &World) -> usize {
+    world.deliver().await;
+    world.mailbox.len()
+}
+
 /// How many times the identity of an account was announced.
 async fn announced(world: &World, account: &Account) -> usize {
     let is_its = |frame: &Frame| matches!(frame, Frame::Identity(event) if event.did == account.did);
@@ -93,9 +99,9 @@ async fn a_key_swapped_elsewhere_is_seen_by_the_stream_shown_as_unproven_and_mai
     let world = following().await;
     let alice = world.account("alice").await;
     name(&world, &alice, &delegate(KeyType::Ed25519, 1), None).await.unwrap();
-    let (mails, before) = (world.mailbox.len(), announced(&world, &alice).await);
+    let (mails, before) = (mails_of(&world).await, announced(&world, &alice).await);
     swap(&world, &alice, Some(&delegate(KeyType::Ed25519, 2)));
-    until("the owner is told", async || world.mailbox.len() == mails + 1).await;
+    until("the owner is told", async || mails_of(&world).await == mails + 1).await;
     assert!(world.mailbox.last().contains("from elsewhere"));
     assert_eq!(state(&world, &alice).await, Some(DelegationState::Unproven));
     assert_eq!(announced(&world, &alice).await, before + 1);
@@ -106,9 +112,9 @@ async fn a_key_removed_elsewhere_is_mailed_too() {
     let world = following().await;
     let alice = world.account("alice").await;
     name(&world, &alice, &delegate(KeyType::P256, 1), None).await.unwrap();
-    let mails = world.mailbox.len();
+    let mails = mails_of(&world).await;
     swap(&world, &alice, None);
-    until("the owner is told", async || world.mailbox.len() == mails + 1).await;
+    until("the owner is told", async || mails_of(&world).await == mails + 1).await;
     assert!(world.mailbox.last().contains("from elsewhere"));
     assert_eq!(state(&world, &alice).await, Some(DelegationState::Ended));
 }
@@ -117,7 +123,7 @@ async fn a_key_removed_elsewhere_is_mailed_too() {
 async fn an_account_without_a_delegation_is_announced_and_its_cached_document_goes() {
     let world = following().await;
     let alice = world.account("alice").await;
-    let (mails, before) = (world.mailbox.len(), announced(&world, &alice).await);
+    let (mails, before) = (mails_of(&world).await, announced(&world, &alice).await);
     let resolved = world.server.resolver.did(&alice.did, Freshness::Cached).await.unwrap();
     assert_eq!(resolved.handle.as_ref().map(ToString::to_string).as_deref(), Some("alice.test"));
     rename(&world, &alice, "elsewhere.test");
@@ -127,7 +133,7 @@ async fn an_account_without_a_delegation_is_announced_and_its_cached_document_go
         resolved.handle.as_ref().map(ToString::to_string).as_deref() == Some("elsewhere.test")
     })
     .await;
-    assert_eq!(world.mailbox.len(), mails);
+    assert_eq!(mails_of(&world).await, mails);
 }
 
 #[tokio::test]
@@ -137,12 +143,12 @@ async fn what_this_server_submitted_is_announced_once_and_not_looked_at_again() 
     let (first, second) = (delegate(KeyType::Ed25519, 1), delegate(KeyType::K256, 2));
     name(&world, &alice, &first, None).await.unwrap();
     name(&world, &alice, &second, Some(&first)).await.unwrap();
-    let (own, mails) = (announced(&world, &alice).await, world.mailbox.len());
+    let (own, mails) = (announced(&world, &alice).await, mails_of(&world).await);
     let before = announced(&world, &bob).await;
     // What comes after it in the stream is seen: so was everything before it.
     rename(&world, &bob, "bobby.test");
     until("the last one is seen", async || announced(&world, &bob).await == before + 1).await;
-    assert_eq!((announced(&world, &alice).await, world.mailbox.len()), (own, mails));
+    assert_eq!((announced(&world, &alice).await, mails_of(&world).await), (own, mails));
     watch_round(&world.server).await.unwrap();
     assert_eq!(
         (announced(&world, &alice).await, announced(&world, &bob).await),
@@ -207,12 +213,12 @@ async fn where_there_is_no_stream_every_log_is_read_in_turn() {
         let world = World::new().await;
         let (alice, bob) = (world.account("alice").await, world.account("bob").await);
         name(&world, &bob, &delegate(KeyType::Ed25519, 1), None).await.unwrap();
-        let (mails, before) = (world.mailbox.len(), announced(&world, &alice).await);
+        let (mails, before) = (mails_of(&world).await, announced(&world, &alice).await);
         rename(&world, &alice, "one.test");
         swap(&world, &bob, Some(&delegate(KeyType::Ed25519, 2)));
         start_watch(&world.server, by);
         until("both are seen", async || {
-            announced(&world, &alice).await == before + 1 && world.mailbox.len() == mails + 1
+            announced(&world, &alice).await == before + 1 && mails_of(&world).await == mails + 1
         })
         .await;
     }
@@ -250,10 +256,10 @@ async fn what_comes_while_a_change_of_our_own_is_open_is_looked_at_after_it() {
     assert_eq!(state(&world, &alice).await, None);
     reconcile(&world.server).await.unwrap();
     assert_eq!(state(&world, &alice).await, Some(DelegationState::Active));
-    let mails = world.mailbox.len();
+    let mails = mails_of(&world).await;
     watch.tick().await;
     assert!(watch.step().await.unwrap());
-    assert_eq!((state(&world, &alice).await, world.mailbox.len()), (Some(DelegationState::Unproven), mails + 1));
+    assert_eq!((state(&world, &alice).await, mails_of(&world).await), (Some(DelegationState::Unproven), mails + 1));
     assert!(watch.todo().is_done());
 }
 
@@ -264,12 +270,12 @@ async fn an_account_that_is_switched_off_here_is_not_announced() {
     name(&world, &alice, &delegate(KeyType::Ed25519, 1), None).await.unwrap();
     let off = AccountState::Deactivated { delete_after: None };
     world.server.store.set_account_state(alice.id, off, Vec::new()).await.unwrap();
-    let (mails, before) = (world.mailbox.len(), announced(&world, &alice).await);
+    let (mails, before) = (mails_of(&world).await, announced(&world, &alice).await);
     swap(&world, &alice, Some(&delegate(KeyType::Ed25519, 2)));
     let watch = Watch::new(Arc::clone(&world.server));
     watch.todo().tell(alice.id);
     assert!(watch.step().await.unwrap());
-    assert_eq!((world.mailbox.len(), announced(&world, &alice).await), (mails, before));
+    assert_eq!((mails_of(&world).await, announced(&world, &alice).await), (mails, before));
     assert_eq!(state(&world, &alice).await, Some(DelegationState::Unproven), "what is stored is right all the same");
 }
 

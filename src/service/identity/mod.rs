@@ -9,8 +9,7 @@ mod tests;
 
 pub use change::{StateError, UpdateHandleError, update_endpoint, update_handle, update_handle_as};
 pub use plc_operations::{
-    PlcOperationError, Recommended, SignRequest, recommended_credentials, request_plc_operation_signature,
-    sign_plc_operation, submit_plc_operation,
+    PlcOperationError, Recommended, SignRequest, recommended_credentials, sign_plc_operation, submit_plc_operation,
 };
 pub use resolve::{Identity, ResolveIdentityError, resolve_did, resolve_handle, resolve_identity};
 pub(in crate::service) use signing_key::effect as signing_key_effect;

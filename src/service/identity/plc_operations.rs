@@ -3,20 +3,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use sha2::{Digest, Sha256};
-
 use super::change::{StateError, next_operation};
 use crate::{
-    crypto::token,
-    limits::accounts as limits,
-    outbound::{Mail, MailError},
     plc::{self, ATPROTO_KEY, ATPROTO_PDS, ATPROTO_PDS_TYPE, ConstraintError, Operation, Service},
     service::{
         Server,
+        codes::{self, CodeError},
         delegation::{self, DelegationFailure},
         journal::{self, Applied, JournalError},
     },
-    store::{Account, CodePurpose, JournalKind, StoreError, TakeCode},
+    store::{Account, CodePurpose, JournalKind},
 };
 
 /// What this server would have the account's DID say.
@@ -50,27 +46,12 @@ pub struct SignRequest {
 /// Why a PLC operation was not signed or submitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlcOperationError {
-    /// There is nowhere to mail a code to.
-    #[error("account does not have an email address")]
-    NoEmail,
-    /// No mail can be sent.
-    #[error(
-        "this server cannot send mail, and the code for a PLC operation is mailed: its operator has to configure \
-         [email] smtp_url and from"
-    )]
-    MailNotConfigured,
-    /// The mail was not taken.
-    #[error("the code could not be mailed: {0}")]
-    Mail(String),
     /// A code is needed.
     #[error("email confirmation token required to sign PLC operations")]
     TokenRequired,
-    /// The code is wrong.
-    #[error("Token is invalid")]
-    InvalidToken,
-    /// The code is right, and too old.
-    #[error("Token is expired")]
-    ExpiredToken,
+    /// The code.
+    #[error(transparent)]
+    Code(#[from] CodeError),
     /// The DID's state does not let the server change it.
     #[error(transparent)]
     State(#[from] StateError),
@@ -86,9 +67,6 @@ pub enum PlcOperationError {
     /// The change of the directory and here.
     #[error(transparent)]
     Journal(JournalError),
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 impl From<JournalError> for PlcOperationError {
@@ -114,30 +92,7 @@ pub async fn recommended_credentials(server: &Server, account: &Account) -> Resu
     })
 }
 
-/// Mails the owner the code that [`sign_plc_operation`] asks for.
-///
-/// # Errors
-/// [`PlcOperationError`] when there is no address, or no mail can be sent.
-pub async fn request_plc_operation_signature(server: &Server, account: &Account) -> Result<(), PlcOperationError> {
-    let to = account.email.clone().ok_or(PlcOperationError::NoEmail)?;
-    if !server.mailer.is_configured() {
-        return Err(PlcOperationError::MailNotConfigured);
-    }
-    let code = token::mail_code(server.entropy.as_ref());
-    let ends = server.now().plus(limits::MAIL_CODE_LIFETIME);
-    server.store.put_code(account.id, CodePurpose::PlcOperation, hash_of(code.expose()), ends).await?;
-    let text = include_str!("../../../assets/mail/plc_operation.txt")
-        .replace("{handle}", account.handle.as_str())
-        .replace("{did}", account.did.as_str())
-        .replace("{code}", code.expose());
-    let mail = Mail { to, subject: "Confirm a change of your identity".to_owned(), text, html: None };
-    server.mailer.send(&mail).await.map_err(|cause| match cause {
-        MailError::NotConfigured => PlcOperationError::MailNotConfigured,
-        MailError::Address(_) | MailError::NotTaken(_) => PlcOperationError::Mail(cause.to_string()),
-    })
-}
-
-/// Signs an operation over the last one in the directory. The code is used up only when everything else is right.
+/// Signs an operation over the last one in the directory. The mailed code is used up only when everything else is right.
 ///
 /// # Errors
 /// [`PlcOperationError`].
@@ -157,12 +112,8 @@ pub async fn sign_plc_operation(
         protected.check(&state).map_err(DelegationFailure::from)?;
     }
     plc::validate_constraints(&state)?;
-    let hash = hash_of(&normalized(&token).ok_or(PlcOperationError::InvalidToken)?);
-    match server.store.take_code(account.id, CodePurpose::PlcOperation, hash, server.now()).await? {
-        TakeCode::Accepted => Ok(state.sign(&server.rotation_key)),
-        TakeCode::Invalid => Err(PlcOperationError::InvalidToken),
-        TakeCode::Expired => Err(PlcOperationError::ExpiredToken),
-    }
+    codes::take(server, account, CodePurpose::PlcOperation, &token).await?;
+    Ok(state.sign(&server.rotation_key))
 }
 
 /// Submits an operation that the owner had signed, here or elsewhere, and announces the identity anew.
@@ -202,14 +153,4 @@ pub async fn submit_plc_operation(
         protected.check(said).map_err(DelegationFailure::from)?;
     }
     Ok(journal::submit(server, account, JournalKind::Submit, &operation).await?)
-}
-
-/// A code as it was mailed, however it was typed; `None` for what is no code.
-fn normalized(code: &str) -> Option<String> {
-    let code = code.trim();
-    (code.len() <= limits::MAIL_CODE_MAX_CHARS).then(|| code.to_ascii_uppercase())
-}
-
-fn hash_of(code: &str) -> [u8; 32] {
-    Sha256::digest(code.as_bytes()).into()
 }

@@ -10,11 +10,13 @@ use crate::{
     outbound::Freshness,
     plc::{Operation, Service},
     service::{
+        codes::{self, CodeError},
         handles::HandleError,
         journal::JournalError,
+        mails::MailFailure,
         testing::{Fault, World},
     },
-    store::Account,
+    store::{Account, CodePurpose},
     syntax::{AtIdentifier, Handle},
 };
 
@@ -142,6 +144,11 @@ async fn names_resolve_here_first_and_unknown_ones_under_a_service_domain_nowher
     assert_eq!(missing, Err(ResolveIdentityError::DidNotFound(unknown.to_string())));
 }
 
+async fn mail_code(world: &World, account: &Account) {
+    codes::mail_code(&world.server, account, CodePurpose::PlcOperation).await.unwrap();
+    world.deliver().await;
+}
+
 fn request(code: &str) -> SignRequest {
     SignRequest { token: Some(code.to_owned()), ..SignRequest::default() }
 }
@@ -154,7 +161,7 @@ async fn signed(world: &World, alice: &Account, request: SignRequest) -> Result<
 async fn a_signed_operation_keeps_what_is_not_named_and_can_be_submitted() {
     let world = World::new().await;
     let alice = world.account("alice").await;
-    request_plc_operation_signature(&world.server, &alice).await.unwrap();
+    mail_code(&world, &alice).await;
     assert!(world.mailbox.last().contains("alice@example.com"));
     let device = "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK".to_owned();
     let mut methods = world.directory.current(&alice.did).verification_methods;
@@ -178,30 +185,30 @@ async fn a_code_is_needed_and_good_once_and_for_fifteen_minutes() {
     let world = World::new().await;
     let alice = world.account("alice").await;
     assert_eq!(signed(&world, &alice, SignRequest::default()).await, Err(PlcOperationError::TokenRequired));
-    assert_eq!(signed(&world, &alice, request("AAAAA-AAAAA")).await, Err(PlcOperationError::InvalidToken));
-    assert_eq!(signed(&world, &alice, request(&"A".repeat(5000))).await, Err(PlcOperationError::InvalidToken));
-    request_plc_operation_signature(&world.server, &alice).await.unwrap();
+    assert_eq!(signed(&world, &alice, request("AAAAA-AAAAA")).await, Err(CodeError::Invalid.into()));
+    assert_eq!(signed(&world, &alice, request(&"A".repeat(5000))).await, Err(CodeError::Invalid.into()));
+    mail_code(&world, &alice).await;
     let code = world.mailbox.code();
     assert!(signed(&world, &alice, request(&code)).await.is_ok());
-    assert_eq!(signed(&world, &alice, request(&code)).await, Err(PlcOperationError::InvalidToken));
-    request_plc_operation_signature(&world.server, &alice).await.unwrap();
+    assert_eq!(signed(&world, &alice, request(&code)).await, Err(CodeError::Invalid.into()));
+    mail_code(&world, &alice).await;
     world.clock.advance(Duration::from_mins(15) + Duration::from_secs(1));
-    assert_eq!(signed(&world, &alice, request(&world.mailbox.code())).await, Err(PlcOperationError::ExpiredToken));
+    assert_eq!(signed(&world, &alice, request(&world.mailbox.code())).await, Err(CodeError::Expired.into()));
 }
 
 #[tokio::test]
 async fn a_code_of_one_account_is_nothing_for_another() {
     let world = World::new().await;
     let (alice, carol) = (world.account("alice").await, world.account("carol").await);
-    request_plc_operation_signature(&world.server, &alice).await.unwrap();
-    assert_eq!(signed(&world, &carol, request(&world.mailbox.code())).await, Err(PlcOperationError::InvalidToken));
+    mail_code(&world, &alice).await;
+    assert_eq!(signed(&world, &carol, request(&world.mailbox.code())).await, Err(CodeError::Invalid.into()));
 }
 
 #[tokio::test]
 async fn what_the_directory_would_refuse_is_not_signed_and_does_not_use_up_the_code() {
     let world = World::new().await;
     let alice = world.account("alice").await;
-    request_plc_operation_signature(&world.server, &alice).await.unwrap();
+    mail_code(&world, &alice).await;
     let code = world.mailbox.code();
     let wrong = [
         SignRequest { rotation_keys: Some(vec!["did:key:nonsense".to_owned()]), ..request(&code) },
@@ -276,15 +283,6 @@ async fn what_is_recommended_is_what_the_account_has() {
     assert_eq!(Arc::strong_count(&world.server), 1, "nothing of a finished change stays behind");
 }
 
-#[tokio::test]
-async fn without_a_mail_server_the_error_names_what_to_configure() {
-    let world = World::without_mail().await;
-    let alice = world.account("alice").await;
-    let refused = request_plc_operation_signature(&world.server, &alice).await.unwrap_err();
-    assert_eq!(refused, PlcOperationError::MailNotConfigured);
-    assert!(refused.to_string().contains("[email] smtp_url"), "{refused}");
-}
-
 /// An account with a did:web, as one that was moved in would be.
 async fn did_web_account(world: &World) -> Account {
     let template = world.account("alice").await;
@@ -334,7 +332,8 @@ async fn a_did_web_is_never_changed_by_plc_operations() {
     assert_eq!(signed(&world, &carol, request("AAAAA-AAAAA")).await, Err(not_plc()));
     let submitted = submit_plc_operation(&world.server, &carol, serde_json::json!({})).await;
     assert_eq!(submitted, Err(not_plc()));
-    assert_eq!(request_plc_operation_signature(&world.server, &carol).await, Err(PlcOperationError::NoEmail));
+    let mailed = codes::mail_code(&world.server, &carol, CodePurpose::PlcOperation).await;
+    assert_eq!(mailed, Err(MailFailure::NoEmail));
     assert_eq!(world.reread(&carol).await.handle, handle("carol.test"));
     assert_eq!(world.directory.posts(), posts);
 }

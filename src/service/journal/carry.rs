@@ -11,9 +11,12 @@ use crate::{
     event,
     ipld::Cid,
     limits::journal as limits,
-    outbound::{Mail, MailError, PostError},
+    outbound::PostError,
     plc::{Entry, log::standing},
-    service::{Server, delegation, genesis, identity},
+    service::{
+        Server, delegation, genesis, identity,
+        mails::{self, letters},
+    },
     store::{
         Account, CreateConflict, DelegationChange, JournalEffect, JournalId, JournalKind, JournalRow, JournalState,
         StoreError,
@@ -210,18 +213,8 @@ impl Carrier {
         let list = nullified.iter().map(Cid::to_string).collect::<Vec<_>>().join("\n");
         tracing::warn!(%did, "an operation nullified others: {list}");
         let Ok(Some(account)) = self.server.store.account_by_id(row.account).await else { return };
-        let Some(to) = account.email else { return };
-        let text = include_str!("../../../assets/mail/operation_nullified.txt")
-            .replace("{handle}", account.handle.as_str())
-            .replace("{did}", did.as_str())
-            .replace("{operation}", &row.change.operation_cid.to_string())
-            .replace("{nullified}", &list);
-        let mail = Mail { to, subject: "A change of your identity undid another".to_owned(), text, html: None };
-        match self.server.mailer.send(&mail).await {
-            Ok(()) | Err(MailError::NotConfigured) => {}
-            Err(cause @ (MailError::Address(_) | MailError::NotTaken(_))) => {
-                tracing::warn!(%did, "the owner could not be told of nullified operations: {cause}");
-            }
-        }
+        let about = mails::about(&self.server, &account);
+        let letter = letters::operation_nullified(about, &row.change.operation_cid.to_string(), &list);
+        mails::tell(&self.server, &account, letter).await;
     }
 }

@@ -256,6 +256,7 @@ async fn an_operation_that_undid_another_at_the_last_instant_is_told() {
     let kind = JournalKind::UpdateHandle { handle: handle("carol.test") };
     let applied = submit(&world.server, &alice, kind, &own).await.unwrap();
     assert_eq!(applied.nullified, [foreign.cid()]);
+    world.deliver().await;
     assert!(world.mailbox.last().contains(&foreign.cid().to_string()), "the owner is mailed");
     agrees(&world, "carol.test").await;
 }

@@ -85,6 +85,7 @@ impl World {
         let call = Call { method, uri: format!("/xrpc/{target}").parse().unwrap(), head, request_id: 1.into() };
         let api = Api { server: Arc::clone(&self.server), methods: methods() };
         let reply = api.call(call, body).await;
+        self.deliver().await;
         let bytes = match reply.body {
             ReplyBody::Full(bytes) => bytes,
             ReplyBody::Stream(stream) => stream.try_collect::<Vec<_>>().await.unwrap().concat().into(),

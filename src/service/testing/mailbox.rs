@@ -1,7 +1,7 @@
 //! An SMTP server that keeps what it is sent, and a DNS server that knows the TXT records of a test.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -13,11 +13,27 @@ use tokio::{
 
 use crate::tasks::Tasks;
 
+/// What the mail server does wrong with the next mail.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum MailFault {
+    /// Answers this to the recipient.
+    Refuse(&'static str),
+    /// Takes the mail, and falls silent before it says so.
+    TakeThenHangUp,
+}
+
+/// What the mail server has, and will do wrong.
+#[derive(Default)]
+struct Kept {
+    mails: Vec<String>,
+    faults: VecDeque<MailFault>,
+}
+
 /// Mail that was sent.
 #[derive(Clone)]
 pub(crate) struct Mailbox {
     address: SocketAddr,
-    mails: Arc<Mutex<Vec<String>>>,
+    kept: Arc<Mutex<Kept>>,
     _tasks: Tasks,
 }
 
@@ -25,12 +41,12 @@ impl Mailbox {
     pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let tasks = Tasks::new();
-        let own = Self { address: listener.local_addr().unwrap(), mails: Arc::default(), _tasks: tasks.clone() };
-        let mails = Arc::clone(&own.mails);
+        let own = Self { address: listener.local_addr().unwrap(), kept: Arc::default(), _tasks: tasks.clone() };
+        let kept = Arc::clone(&own.kept);
         tasks.clone().spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let mails = Arc::clone(&mails);
-                tasks.spawn(async move { drop(receive(stream, &mails).await) });
+                let kept = Arc::clone(&kept);
+                tasks.spawn(async move { drop(receive(stream, &kept).await) });
             }
         });
         own
@@ -42,12 +58,22 @@ impl Mailbox {
 
     /// How many mails came.
     pub(crate) fn len(&self) -> usize {
-        self.mails.lock().unwrap().len()
+        self.kept.lock().unwrap().mails.len()
     }
 
     /// The latest mail, headers and all, without the soft line breaks of quoted-printable.
     pub(crate) fn last(&self) -> String {
-        self.mails.lock().unwrap().last().cloned().unwrap_or_default().replace("=\r\n", "")
+        self.kept.lock().unwrap().mails.last().cloned().unwrap_or_default().replace("=\r\n", "")
+    }
+
+    /// All mails, oldest first, as [`Mailbox::last`] gives them.
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.kept.lock().unwrap().mails.iter().map(|mail| mail.replace("=\r\n", "")).collect()
+    }
+
+    /// Does this wrong with the next mail that no other fault waits for.
+    pub(crate) fn fail_next(&self, fault: MailFault) {
+        self.kept.lock().unwrap().faults.push_back(fault);
     }
 
     /// The code in the latest mail.
@@ -58,7 +84,7 @@ impl Mailbox {
     }
 }
 
-async fn receive(stream: TcpStream, mails: &Mutex<Vec<String>>) -> std::io::Result<()> {
+async fn receive(stream: TcpStream, kept: &Mutex<Kept>) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
     stream.get_mut().write_all(b"220 test\r\n").await?;
     loop {
@@ -66,6 +92,7 @@ async fn receive(stream: TcpStream, mails: &Mutex<Vec<String>>) -> std::io::Resu
         if stream.read_line(&mut line).await? == 0 {
             return Ok(());
         }
+        let fault = kept.lock().unwrap().faults.front().copied();
         let answer: &[u8] = match line.get(..4).unwrap_or_default().to_ascii_uppercase().as_str() {
             "DATA" => {
                 stream.get_mut().write_all(b"354 go on\r\n").await?;
@@ -75,8 +102,16 @@ async fn receive(stream: TcpStream, mails: &Mutex<Vec<String>>) -> std::io::Resu
                         return Ok(());
                     }
                 }
-                mails.lock().unwrap().push(mail);
+                kept.lock().unwrap().mails.push(mail);
+                if matches!(fault, Some(MailFault::TakeThenHangUp)) {
+                    kept.lock().unwrap().faults.pop_front();
+                    return Ok(());
+                }
                 b"250 kept\r\n"
+            }
+            "RCPT" if let Some(MailFault::Refuse(answer)) = fault => {
+                kept.lock().unwrap().faults.pop_front();
+                answer.as_bytes()
             }
             "QUIT" => b"221 bye\r\n",
             _ => b"250 ok\r\n",

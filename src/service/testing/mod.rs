@@ -18,13 +18,14 @@ use std::{sync::Arc, time::Duration};
 pub(crate) use self::relay::TestRelay;
 pub(crate) use calls::{Answer, As};
 pub(crate) use directory::{Fault, TestDirectory};
-pub(crate) use mailbox::{Mailbox, Names};
+pub(crate) use mailbox::{MailFault, Mailbox, Names};
 
 use super::{
     AccountLocks, JournalTurns, LexiconOptions, Lexicons, Links, PasswordPool, Policy, Replays, Server, Services,
     SignUpRules, SigningKeys, TidSource,
     accounts::{SignUp, SignedUp, create_account},
     delegation::RenderedBodies,
+    mails::{self, Outbox},
     security_log::SecurityLog,
 };
 use crate::{
@@ -173,6 +174,11 @@ impl World {
         self.dir.path()
     }
 
+    /// Hands over the mail that is due, as the server's own task would.
+    pub(crate) async fn deliver(&self) {
+        mails::deliver_due(&self.server).await.unwrap();
+    }
+
     /// The account as it is now.
     pub(crate) async fn reread(&self, account: &Account) -> Account {
         self.server.store.account_by_id(account.id).await.unwrap().unwrap()
@@ -246,6 +252,7 @@ fn start(
         throttle: Throttle::new(Settings { mode: Mode::Off, ..Settings::default() }, Arc::clone(&clock)),
         security_log: SecurityLog::default(),
         meters: Meters::default(),
+        outbox: Outbox::default(),
         clock,
         entropy,
         tasks,

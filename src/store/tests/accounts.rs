@@ -112,11 +112,16 @@ async fn the_first_key_reserved_for_a_did_stays() {
 }
 
 #[tokio::test]
-async fn a_password_hash_is_replaced() {
+async fn a_new_password_begins_a_new_epoch_and_another_hash_of_the_same_one_does_not() {
     let world = World::new();
     let writer = world.account(1, "alice").await;
-    world.store.set_password_hash(writer.id, "new".to_owned()).await.unwrap();
-    assert_eq!(world.store.account_by_id(writer.id).await.unwrap().unwrap().password_hash, "new");
+    let account = async || world.store.account_by_id(writer.id).await.unwrap().unwrap();
+    world.store.set_password(writer.id, "new".to_owned()).await.unwrap();
+    assert_eq!((account().await.password_hash.as_str(), account().await.session_epoch), ("new", 1));
+    world.store.rehash_password(writer.id, "old".to_owned(), "late".to_owned()).await.unwrap();
+    assert_eq!(account().await.password_hash, "new", "the password was changed meanwhile");
+    world.store.rehash_password(writer.id, "new".to_owned(), "better".to_owned()).await.unwrap();
+    assert_eq!((account().await.password_hash.as_str(), account().await.session_epoch), ("better", 1));
 }
 
 #[tokio::test]

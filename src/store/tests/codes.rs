@@ -46,9 +46,25 @@ fn session(id: &str) -> NewSession {
         id: id.to_owned(),
         account: AccountId(1),
         expires_at: NOW.plus(90 * 24 * HOUR),
-        app_password: Some("phone".to_owned()),
+        app_password: Some(AppPassword { id: 1, name: "phone".to_owned(), privileged: true }),
         opened_at: NOW,
+        epoch: 0,
     }
+}
+
+/// An account with the app password of [`session`].
+async fn with_phone() -> World {
+    let world = World::new();
+    world.account(1, "alice").await;
+    let phone = NewAppPassword {
+        account: AccountId(1),
+        name: "phone".to_owned(),
+        hash: "x".to_owned(),
+        privileged: true,
+        created_at: NOW,
+    };
+    assert_eq!(world.store.put_app_password(phone, 1).await, Ok(PutAppPassword::Stored));
+    world
 }
 
 /// Rotates `id` into `next`, `hours` after the start, with two hours of grace.
@@ -57,7 +73,7 @@ async fn rotate(world: &World, id: &str, next: &str, hours: u32) -> Option<Strin
     let (ends, grace) = (now.plus(90 * 24 * HOUR), now.plus(2 * HOUR));
     match world.store.rotate_session(AccountId(1), id, next, ends, grace, now).await.unwrap() {
         Rotation::Next { id, opened_at, app_password } => {
-            assert_eq!((opened_at, app_password.as_deref()), (NOW, Some("phone")));
+            assert_eq!((opened_at, app_password), (NOW, session("x").app_password));
             Some(id)
         }
         Rotation::Revoked => None,
@@ -66,7 +82,7 @@ async fn rotate(world: &World, id: &str, next: &str, hours: u32) -> Option<Strin
 
 #[tokio::test]
 async fn a_token_rotates_to_the_same_next_one_within_its_grace_and_not_after_it() {
-    let world = World::new();
+    let world = with_phone().await;
     world.store.open_session(session("a")).await.unwrap();
     assert_eq!(rotate(&world, "a", "b", 1).await.as_deref(), Some("b"));
     assert_eq!(rotate(&world, "a", "other", 2).await.as_deref(), Some("b"));
@@ -78,7 +94,7 @@ async fn a_token_rotates_to_the_same_next_one_within_its_grace_and_not_after_it(
 
 #[tokio::test]
 async fn a_token_is_of_no_use_to_another_account() {
-    let world = World::new();
+    let world = with_phone().await;
     world.store.open_session(session("a")).await.unwrap();
     let stolen = world.store.rotate_session(AccountId(2), "a", "b", NOW.plus(HOUR), NOW.plus(HOUR), NOW).await;
     assert_eq!(stolen, Ok(Rotation::Revoked));
@@ -87,7 +103,7 @@ async fn a_token_is_of_no_use_to_another_account() {
 
 #[tokio::test]
 async fn closing_a_session_ends_its_successors_and_no_other() {
-    let world = World::new();
+    let world = with_phone().await;
     for id in ["a", "x"] {
         world.store.open_session(session(id)).await.unwrap();
     }
@@ -99,6 +115,26 @@ async fn closing_a_session_ends_its_successors_and_no_other() {
     assert_eq!(rotate(&world, "x", "y", 1).await.as_deref(), Some("y"));
     world.store.close_all_sessions(AccountId(1)).await.unwrap();
     assert_eq!(rotate(&world, "y", "z", 1).await, None);
+}
+
+#[tokio::test]
+async fn a_session_ends_with_what_opened_it_even_if_it_is_stored_afterwards() {
+    let world = with_phone().await;
+    world.store.open_session(session("a")).await.unwrap();
+    world.store.revoke_app_password(AccountId(1), "phone").await.unwrap();
+    assert_eq!(rotate(&world, "a", "b", 0).await, None);
+    world.store.open_session(session("late")).await.unwrap();
+    assert_eq!(rotate(&world, "late", "b", 0).await, None);
+    let full = |id: &str, epoch| NewSession { app_password: None, epoch, ..session(id) };
+    world.store.open_session(full("f", 0)).await.unwrap();
+    world.store.set_password(AccountId(1), "new".to_owned()).await.unwrap();
+    world.store.open_session(full("g", 0)).await.unwrap();
+    world.store.open_session(full("h", 1)).await.unwrap();
+    let lives = async |id: &str| {
+        let rotated = world.store.rotate_session(AccountId(1), id, "n", NOW.plus(HOUR), NOW.plus(HOUR), NOW).await;
+        rotated.unwrap() != Rotation::Revoked
+    };
+    assert_eq!((lives("f").await, lives("g").await, lives("h").await), (false, false, true));
 }
 
 fn invite(code: &str, uses: u32, age: u32) -> NewInvite {

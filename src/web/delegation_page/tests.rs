@@ -102,6 +102,7 @@ fn shown(assessment: &Assessment, world: &Pure) -> Page {
         sealed_signing_key: Vec::new(),
         signing_key: world.signing.did_key().to_string(),
         created_at: Timestamp::EPOCH,
+        session_epoch: 0,
     };
     let page = DelegationPage::new(&account, &world.id, assessment, "", Comparison::NotAsked);
     let status = if page.is_known() { 200 } else { 503 };

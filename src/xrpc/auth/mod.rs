@@ -8,8 +8,8 @@ mod session;
 
 pub use service::{AccountOrModerator, AdminOrModerator, ModerationService, OptionalServiceAuth, UploadAuth};
 pub use session::{
-    ActiveAccess, AnyAccess, AnyAccessOrTakendown, ExpiredRefreshToken, FullAccess, FullAccessOrTakendown, OwnerAccess,
-    RefreshToken, is_privileged,
+    ActiveAccess, AnyAccess, AnyAccessOrQueued, AnyAccessOrTakendown, ExpiredRefreshToken, FullAccess,
+    FullAccessOrTakendown, OwnerAccess, RefreshToken, is_privileged,
 };
 
 use super::{RequestHead, XrpcError};
@@ -94,9 +94,7 @@ impl Authenticate for Viewer {
         match credentials::read(&head.headers)? {
             None => Ok(Self::Anyone),
             Some(Credentials::Basic(_)) => Admin::authenticate(server, head).await.map(|Admin| Self::Admin),
-            Some(Credentials::Bearer(token)) => {
-                session::viewer(&server.session_key, &server.policy.service_did, token, server.now()).map(Self::Account)
-            }
+            Some(Credentials::Bearer(token)) => session::viewer(server, token).await.map(Self::Account),
         }
     }
 }

@@ -361,6 +361,8 @@ mod tests {
             exp: 1_050,
             auth_time: None,
             jti: None,
+            epoch: 0,
+            app_password: None,
         };
         let token = SessionKey::new(&Secret::new("s")).sign(SessionToken::Access, &session);
         assert_eq!(open(&service(), LXM, &token, NOW).unwrap_err().name, "BadJwtType");

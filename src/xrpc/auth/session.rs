@@ -22,6 +22,7 @@ struct Demand {
     capability: Capability,
 }
 
+const ANY_OR_QUEUED: &[Scope] = &[Scope::Access, Scope::AppPassPrivileged, Scope::AppPass, Scope::SignupQueued];
 const ANY: &[Scope] = &[Scope::Access, Scope::AppPassPrivileged, Scope::AppPass];
 const ANY_OR_TAKENDOWN: &[Scope] = &[Scope::Access, Scope::AppPassPrivileged, Scope::AppPass, Scope::Takendown];
 
@@ -39,8 +40,8 @@ macro_rules! session {
         impl Authenticate for $name {
             async fn authenticate(server: &Arc<Server>, head: &RequestHead) -> Result<Self, XrpcError> {
                 let token = credentials::bearer(&head.headers)?;
-                let (account, scope) = access(server, token, $demand).await?;
-                Ok(Self { account, scope })
+                let (account, claims) = access(server, token, $demand).await?;
+                Ok(Self { account, scope: claims.scope })
             }
         }
     };
@@ -55,6 +56,11 @@ session!(
     /// The same, a taken-down account's own token too.
     AnyAccessOrTakendown,
     Demand { scopes: ANY_OR_TAKENDOWN, capability: Capability::Leave }
+);
+session!(
+    /// The same, a session that waits for sign-up too.
+    AnyAccessOrQueued,
+    Demand { scopes: ANY_OR_QUEUED, capability: Capability::UseSession }
 );
 session!(
     /// A full session only.
@@ -85,10 +91,7 @@ impl Authenticate for OwnerAccess {
     async fn authenticate(server: &Arc<Server>, head: &RequestHead) -> Result<Self, XrpcError> {
         let token = credentials::bearer(&head.headers)?;
         let demand = Demand { scopes: &[Scope::Access], capability: Capability::Write };
-        let (account, _) = access(server, token, demand).await?;
-        let audience = server.policy.service_did.as_str();
-        let claims = server.session_key.verify(SessionToken::Access, token, audience, server.now());
-        let claims = claims.map_err(|error| token_error(&error))?;
+        let (account, claims) = access(server, token, demand).await?;
         Ok(Self { account, opened_at: claims.auth_time.map(Timestamp::from_secs) })
     }
 }
@@ -156,16 +159,36 @@ pub(super) async fn uploader(server: &Server, token: &str) -> Result<Account, Xr
 }
 
 /// Whose access token this is, whatever the account's state.
-pub(super) fn viewer(key: &SessionKey, service: &Did, token: &str, now: Timestamp) -> Result<Did, XrpcError> {
-    verify_access(key, service, token, now, ANY_OR_TAKENDOWN).map(|(did, _)| did)
+pub(super) async fn viewer(server: &Server, token: &str) -> Result<Did, XrpcError> {
+    let (did, claims) =
+        verify_access(&server.session_key, &server.policy.service_did, token, server.now(), ANY_OR_TAKENDOWN)?;
+    if let Some(account) = server.store.account_by_did(&did).await? {
+        check_not_revoked(server, &account, &claims).await?;
+    }
+    Ok(did)
 }
 
-async fn access(server: &Server, token: &str, demand: Demand) -> Result<(Account, Scope), XrpcError> {
-    let (did, scope) =
+async fn access(server: &Server, token: &str, demand: Demand) -> Result<(Account, SessionClaims), XrpcError> {
+    let (did, claims) =
         verify_access(&server.session_key, &server.policy.service_did, token, server.now(), demand.scopes)?;
     let account = find(server, &did).await?;
+    check_not_revoked(server, &account, &claims).await?;
     check_state(&account.state, demand.capability)?;
-    Ok((account, scope))
+    Ok((account, claims))
+}
+
+/// A token is over at once when the password was changed, or its app password revoked: `ExpiredToken`, for on that a
+/// client tries to refresh, and learns that its session has ended.
+async fn check_not_revoked(server: &Server, account: &Account, claims: &SessionClaims) -> Result<(), XrpcError> {
+    let is_current = claims.epoch == account.session_epoch
+        && match (claims.scope, claims.app_password) {
+            (Scope::AppPass | Scope::AppPassPrivileged, Some(id)) => {
+                server.store.has_app_password(account.id, id).await?
+            }
+            (Scope::AppPass | Scope::AppPassPrivileged, None) => false,
+            (Scope::Access | Scope::Refresh | Scope::SignupQueued | Scope::Takendown, _) => true,
+        };
+    if is_current { Ok(()) } else { Err(XrpcError::bad("ExpiredToken", "Token has been revoked")) }
 }
 
 /// The account that a verified token names.
@@ -180,14 +203,14 @@ fn verify_access(
     token: &str,
     now: Timestamp,
     scopes: &[Scope],
-) -> Result<(Did, Scope), XrpcError> {
+) -> Result<(Did, SessionClaims), XrpcError> {
     let claims = key.verify(SessionToken::Access, token, service.as_str(), now).map_err(|error| token_error(&error))?;
     let did = subject(&claims)?;
     if !scopes.contains(&claims.scope) {
         return Err(bad_scope());
     }
     note_caller(&did);
-    Ok((did, claims.scope))
+    Ok((did, claims))
 }
 
 /// Whether an account in this state may go on.
@@ -248,13 +271,15 @@ mod tests {
             exp: 1_000_001,
             auth_time: None,
             jti: None,
+            epoch: 0,
+            app_password: None,
         }
     }
 
     fn verify(kind: SessionToken, claims: &SessionClaims, scopes: &[Scope]) -> Result<Scope, (u16, String)> {
         let token = key().sign(kind, claims);
         verify_access(&key(), &service(), &token, NOW, scopes)
-            .map(|(_, scope)| scope)
+            .map(|(_, claims)| claims.scope)
             .map_err(|error| (error.status.as_u16(), error.name.into_owned()))
     }
 

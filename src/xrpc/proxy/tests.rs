@@ -132,6 +132,8 @@ impl Bench {
             exp: iat + 60,
             auth_time: None,
             jti: None,
+            epoch: 0,
+            app_password: None,
         };
         self.world.server.session_key.sign(SessionToken::Access, &claims)
     }

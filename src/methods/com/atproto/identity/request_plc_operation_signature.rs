@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    service::{Server, identity::request_plc_operation_signature},
+    service::{Server, codes::mail_code},
+    store::CodePurpose,
     xrpc::{Empty, NoInput, Procedure, XrpcError, auth::FullAccessOrTakendown},
 };
 
@@ -17,7 +18,7 @@ impl Procedure for RequestPlcOperationSignature {
     type Output = Empty;
 
     async fn call(server: &Arc<Server>, auth: FullAccessOrTakendown, _: NoInput) -> Result<Empty, XrpcError> {
-        request_plc_operation_signature(server, &auth.account).await?;
+        mail_code(server, &auth.account, CodePurpose::PlcOperation).await?;
         Ok(Empty)
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     service::{Server, identity::submit_plc_operation},
-    xrpc::{Empty, Json, Procedure, XrpcError, auth::AnyAccess},
+    xrpc::{Empty, Json, Procedure, XrpcError, auth::FullAccess},
 };
 
 /// Submits a signed operation after the checks that keep the account working.
@@ -20,11 +20,11 @@ pub struct Input {
 
 impl Procedure for SubmitPlcOperation {
     const NSID: &'static str = "com.atproto.identity.submitPlcOperation";
-    type Auth = AnyAccess;
+    type Auth = FullAccess;
     type Input = Json<Input>;
     type Output = Empty;
 
-    async fn call(server: &Arc<Server>, auth: AnyAccess, Json(input): Json<Input>) -> Result<Empty, XrpcError> {
+    async fn call(server: &Arc<Server>, auth: FullAccess, Json(input): Json<Input>) -> Result<Empty, XrpcError> {
         submit_plc_operation(server, &auth.account, input.operation).await?;
         Ok(Empty)
     }

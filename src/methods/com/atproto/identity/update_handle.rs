@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::{
     service::{Server, identity::update_handle},
     throttle::Bucket,
-    xrpc::{Charge, Empty, Json, Procedure, XrpcError, auth::AnyAccess},
+    xrpc::{Charge, Empty, Json, Procedure, XrpcError, auth::FullAccess},
 };
 
 /// Gives the account a new handle.
@@ -22,15 +22,15 @@ pub struct Input {
 
 impl Procedure for UpdateHandle {
     const NSID: &'static str = "com.atproto.identity.updateHandle";
-    type Auth = AnyAccess;
+    type Auth = FullAccess;
     type Input = Json<Input>;
     type Output = Empty;
 
-    fn charge(auth: &AnyAccess, _: &Json<Input>) -> Option<Charge> {
+    fn charge(auth: &FullAccess, _: &Json<Input>) -> Option<Charge> {
         Some(Charge::account(Bucket::UpdateHandle, &auth.account.did, 1))
     }
 
-    async fn call(server: &Arc<Server>, auth: AnyAccess, Json(input): Json<Input>) -> Result<Empty, XrpcError> {
+    async fn call(server: &Arc<Server>, auth: FullAccess, Json(input): Json<Input>) -> Result<Empty, XrpcError> {
         update_handle(server, &auth.account, &input.handle).await?;
         Ok(Empty)
     }

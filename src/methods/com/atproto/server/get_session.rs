@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::session_view::SessionView;
 use crate::{
     service::Server,
-    xrpc::{Json, NoParams, Query, XrpcError, auth::AnyAccess},
+    xrpc::{Json, NoParams, Query, XrpcError, auth::AnyAccessOrQueued},
 };
 
 /// Who is logged in.
@@ -13,11 +13,11 @@ pub struct GetSession;
 
 impl Query for GetSession {
     const NSID: &'static str = "com.atproto.server.getSession";
-    type Auth = AnyAccess;
+    type Auth = AnyAccessOrQueued;
     type Params = NoParams;
     type Output = Json<SessionView>;
 
-    async fn call(server: &Arc<Server>, auth: AnyAccess, _: NoParams) -> Result<Self::Output, XrpcError> {
+    async fn call(server: &Arc<Server>, auth: AnyAccessOrQueued, _: NoParams) -> Result<Self::Output, XrpcError> {
         Ok(Json(SessionView::of(server, auth.account).await))
     }
 }

@@ -66,7 +66,10 @@ async fn nobody_else_reads_it_but_the_administrator() {
     let nobody = format!("{LIST}?did=did:plc:ewvi7nxzyoun6zhxrhs64oiz");
     assert_eq!(world.get(&nobody, As::Admin).await.error(), (400, "NotFound"));
     assert!(kinds(&world.get(&of_alice, As::Admin).await.ok()).contains(&"signedIn".to_owned()));
-    let session = sessions::open(&world.server, &alice.account, Some("phone".to_owned())).await.unwrap();
+    let named = json!({"name": "phone"});
+    let made = world.post("com.atproto.server.createAppPassword", As::Bearer(&alice.tokens.access_jwt), &named).await;
+    let password = made.ok()["password"].as_str().unwrap().to_owned();
+    let (_, session) = log_in(&world.server, "alice.test", password, false).await.unwrap();
     assert_eq!(
         world.get(LIST, As::Bearer(&session.access_jwt)).await.error(),
         (400, "InvalidToken"),

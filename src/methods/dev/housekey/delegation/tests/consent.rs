@@ -115,8 +115,8 @@ async fn app_passwords_and_strangers_are_not_the_owner() {
     let first = key(KeyType::Ed25519, 1);
     let alice = Alice::new().await;
     let input = json!({ "statement": alice.claim(&first, None) });
-    let app =
-        crate::service::sessions::open(&alice.world.server, &alice.account, Some("app".to_owned())).await.unwrap();
+    let app = crate::store::AppPassword { id: 1, name: "app".to_owned(), privileged: true };
+    let app = crate::service::sessions::open(&alice.world.server, &alice.account, Some(app)).await.unwrap();
     let bob = alice.world.signed_up("bob").await;
     for method in [CREATE, UPDATE, DELETE, TOKEN] {
         let refused = alice.world.post(method, As::Bearer(&app.access_jwt), &input).await;

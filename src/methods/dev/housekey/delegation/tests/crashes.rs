@@ -111,6 +111,7 @@ async fn a_change_of_ones_own_is_never_taken_for_a_strangers() {
     let found = alice.get("getDelegation").await.ok();
     assert_eq!((&found["state"], &found["key"]), (&json!("active"), &json!(did_key(&first))));
     crate::service::delegation::watch_round(&alice.world.server).await.unwrap();
+    alice.world.deliver().await;
     assert_eq!(alice.world.mailbox.len(), mails, "no false alarm");
     reconcile(&alice.world.server).await.unwrap();
     assert_eq!(alice.get("getDelegation").await.ok()["key"], did_key(&second));

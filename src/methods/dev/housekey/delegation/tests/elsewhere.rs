@@ -27,6 +27,7 @@ async fn a_key_that_somebody_swapped_is_unproven_and_the_owner_is_told() {
     assert_eq!((alice.world.mailbox.len(), alice.world.events().await.len()), (mails + 1, events + 1));
     assert!(alice.world.mailbox.last().contains("from elsewhere"));
     crate::service::delegation::watch_round(&alice.world.server).await.unwrap();
+    alice.world.deliver().await;
     assert_eq!((alice.world.mailbox.len(), alice.world.events().await.len()), (mails + 1, events + 1), "once");
 }
 

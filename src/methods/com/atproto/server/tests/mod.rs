@@ -1,5 +1,8 @@
 //! The methods of accounts and sessions as a client sees them.
 
+mod app_passwords;
+mod codes;
+
 use serde_json::{Value as Json, json};
 
 use crate::{
