@@ -33,8 +33,6 @@ const ELSEWHERE: &[(&str, Fate, &str)] = &[
     ("com.atproto.sync.requestCrawl", Refused, "it is for relays: a PDS asks it of them"),
     ("com.atproto.temp.fetchLabels", Refused, "it is deprecated; `com.atproto.label.queryLabels` took its place"),
     ("com.atproto.temp.requestPhoneVerification", Refused, "sign-up here asks for no telephone number"),
-    ("com.atproto.repo.importRepo", Refused, NOT_YET),
-    ("com.atproto.repo.listMissingBlobs", Refused, NOT_YET),
 ];
 
 /// Published methods by name, with their kind.

@@ -104,13 +104,14 @@ impl Attack<'_> {
     }
 
     fn bad_uploads(&self) {
+        let kind = if self.path().ends_with("importRepo") { "application/vnd.ipld.car" } else { "text/plain" };
         let head = format!(
-            "POST {} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {}\r\nContent-Type: text/plain\r\nConnection: close\r\n",
+            "POST {} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {}\r\nContent-Type: {kind}\r\nConnection: close\r\n",
             self.path(),
             self.credentials.as_deref().unwrap()
         );
-        let too_large = self.server.send(format!("{head}Content-Length: 200000000\r\n\r\nx").as_bytes());
-        assert_eq!(too_large.refusal("an announced 200 MB"), "PayloadTooLarge");
+        let too_large = self.server.send(format!("{head}Content-Length: 200000000000\r\n\r\nx").as_bytes());
+        assert_eq!(too_large.refusal("an announced 200 GB"), "PayloadTooLarge");
         self.server.abandon(format!("{head}Content-Length: 10\r\n\r\nhalf").as_bytes());
         self.server.abandon(format!("{head}Transfer-Encoding: chunked\r\n\r\n4\r\nha").as_bytes());
         self.server.send(format!("{head}Content-Encoding: br\r\nContent-Length: 1\r\n\r\nx").as_bytes()).refusal("br");

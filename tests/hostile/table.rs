@@ -273,9 +273,12 @@ pub(super) fn bad_values(name: &str) -> &'static [&'static str] {
     match name {
         "did" | "dids" => &["x", "did:", "did:plc:", "alice.test", "did:web:%00", "did:PLC:a", "..%2F..%2Fetc", "%ff"],
         "repo" | "identifier" | "actor" => &["x", "@alice.test", "did:", "..%2F..", "a..b", "%00", "%f0%28%8c%28"],
-        "collection" | "lxm" => &["x", "com.example", "com..example.x", "com.example.a%2Fb", "com.example.%C3%A9"],
+        "collection" | "lxm" | "nsid" => {
+            &["x", "com.example", "com..example.x", "com.example.a%2Fb", "com.example.%C3%A9"]
+        }
         "rkey" => &[".", "..", "a%2Fb", "%20", "%00", "%23"],
-        "cid" | "cids" => &["x", "bafy", "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn", "b", "%00"],
+        "uri" => &["x", "at://", "at://did:plc:/a.b.c/x", "https://example.com", "at://alice.test/a.b.c/x%00"],
+        "cid" | "cids" | "blob" => &["x", "bafy", "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn", "b", "%00"],
         "since" => &["x", "0", "3kaaaaaaaaa2aa", "zzzzzzzzzzzzz"],
         "limit" => &["x", "0", "-1", "2001", "1.5", "NaN", "99999999999999999999", "0x10", "1%00"],
         "cursor" => &["x", "'%20or%201=1", "99999999999999999999", "%00"],

@@ -119,6 +119,9 @@ impl Bench {
     async fn with(policy: Policy) -> Self {
         let world = World::with(policy).await;
         let signed_up = world.signed_up("alice").await;
+        // The first of all app passwords: its number is 1.
+        let owner = crate::service::testing::As::Bearer(&signed_up.tokens.access_jwt);
+        world.post("com.atproto.server.createAppPassword", owner, &json!({ "name": "phone" })).await.ok();
         Self { world, alice: signed_up.account, token: signed_up.tokens.access_jwt }
     }
 
@@ -133,7 +136,7 @@ impl Bench {
             auth_time: None,
             jti: None,
             epoch: 0,
-            app_password: None,
+            app_password: matches!(scope, Scope::AppPass | Scope::AppPassPrivileged).then_some(1),
         };
         self.world.server.session_key.sign(SessionToken::Access, &claims)
     }
