@@ -44,7 +44,7 @@ pub(super) fn good(nsid: &str, did: &str) -> (Who, Takes) {
         "repo" => repo(name, did),
         "server" => server(name, did),
         "sync" => sync(name, did),
-        "dev" => housekey_admin(name).or_else(|| account(name, did)).or_else(|| delegation(name, did)),
+        "dev" => housekey_admin(name).or_else(|| account(name)).or_else(|| delegation(name, did)),
         "app" => app(name, did),
         "temp" => temp(name),
         "moderation" => moderation(name, did),
@@ -86,9 +86,9 @@ fn housekey_admin(name: &str) -> Option<(Who, Takes)> {
     })
 }
 
-fn account(name: &str, did: &str) -> Option<(Who, Takes)> {
+fn account(name: &str) -> Option<(Who, Takes)> {
     Some(match name.strip_prefix("housekey.account.")? {
-        "listSecurityEvents" => (Session, Params(json!({ "did": did }), &["limit", "cursor"])),
+        "listSecurityEvents" => (Session, Params(json!({}), &["did", "limit", "cursor"])),
         _ => return None,
     })
 }
@@ -287,6 +287,7 @@ pub(super) fn bad_values(name: &str) -> &'static [&'static str] {
         "exp" => &["x", "-5", "1", "99999999999", "99999999999999999999"],
         "reverse" => &["maybe", "2"],
         "state" => &["lost", "0", "%00"],
+        "scope" => &["x", "ref:", "%00"],
         "id" => &["", "E2EE", "1a", "atproto", "a-b", "%00", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"],
         other => panic!("{other} is new: what must it not be?"),
     }
