@@ -120,7 +120,7 @@ impl Bench {
         let world = World::with(policy).await;
         let signed_up = world.signed_up("alice").await;
         // The first of all app passwords: its number is 1.
-        let owner = crate::service::testing::As::Bearer(&signed_up.tokens.access_jwt);
+        let owner = As::Bearer(&signed_up.tokens.access_jwt);
         world.post("com.atproto.server.createAppPassword", owner, &json!({ "name": "phone" })).await.ok();
         Self { world, alice: signed_up.account, token: signed_up.tokens.access_jwt }
     }
