@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use crate::{
     limits::throttle as limits,
     methods::methods,
-    service::testing::{PASSWORD, World},
+    service::testing::{As, PASSWORD, World},
     throttle::{Settings, Throttle},
     xrpc::{Api, Call, Dispatch, Reply, ReplyBody, RequestBody, RequestHead},
 };
@@ -75,6 +75,36 @@ async fn one_call_too_many_is_429_with_the_seconds_to_wait() {
     let exported = get(&world, "203.0.113.9", "com.atproto.sync.getRepo?did=did:web:a.example").await;
     assert_eq!(standing(&exported), (400, "6000", "5999", "6000;w=300"), "exports have a budget of their own");
     assert_eq!(get(&world, "203.0.113.10", DESCRIBE).await.status, 200);
+}
+
+#[tokio::test]
+async fn codes_cannot_be_guessed_nor_mailed_without_end() {
+    let world = World::with_limits().await;
+    let guess = json!({ "token": "AAAAA-BBBBB", "password": "a new password" });
+    let email = json!({ "email": "nobody@example.com" });
+    for (nsid, body, limit) in
+        [("com.atproto.server.resetPassword", guess, 50), ("com.atproto.server.requestPasswordReset", email, 15)]
+    {
+        for _ in 0..limit {
+            assert_ne!(call(&world, "203.0.113.9", nsid, &[], body.clone()).await.status, 429, "{nsid}");
+        }
+        assert_eq!(call(&world, "203.0.113.9", nsid, &[], body.clone()).await.status, 429, "{nsid}");
+        assert_ne!(call(&world, "203.0.113.10", nsid, &[], body).await.status, 429, "{nsid}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_asks_for_five_codes_an_hour() {
+    let world = World::with_limits().await;
+    let alice = world.signed_up("alice").await;
+    let ask = async || {
+        let nsid = "com.atproto.server.requestAccountDelete";
+        world.post(nsid, As::Bearer(&alice.tokens.access_jwt), &Json::Null).await.status
+    };
+    for n in 0..5 {
+        assert_eq!(ask().await, 200, "{n}");
+    }
+    assert_eq!(ask().await, 429);
 }
 
 #[tokio::test]

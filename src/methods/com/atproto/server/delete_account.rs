@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::{
     service::{Server, deletion::delete_own},
     syntax::Did,
+    throttle::Bucket,
     xrpc::{Empty, Json, Procedure, XrpcError, auth::Public},
 };
 
@@ -23,6 +24,7 @@ pub struct Input {
 
 impl Procedure for DeleteAccount {
     const NSID: &'static str = "com.atproto.server.deleteAccount";
+    const BUCKETS: &'static [Bucket] = &[Bucket::Address, Bucket::DeleteAccount];
     type Auth = Public;
     type Input = Json<Input>;
     type Output = Empty;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::{
     service::{Server, codes::mail_code},
     store::CodePurpose,
-    xrpc::{Empty, NoInput, Procedure, XrpcError, auth::FullAccess},
+    throttle::Bucket,
+    xrpc::{Charge, Empty, NoInput, Procedure, XrpcError, auth::FullAccess},
 };
 
 /// Mails the code that `deleteAccount` asks for.
@@ -16,6 +17,10 @@ impl Procedure for RequestAccountDelete {
     type Auth = FullAccess;
     type Input = NoInput;
     type Output = Empty;
+
+    fn charge(auth: &FullAccess, _: &NoInput) -> Option<Charge> {
+        Some(Charge::account(Bucket::RequestAccountDelete, &auth.account.did, 1))
+    }
 
     async fn call(server: &Arc<Server>, auth: FullAccess, _: NoInput) -> Result<Empty, XrpcError> {
         mail_code(server, &auth.account, CodePurpose::DeleteAccount).await?;

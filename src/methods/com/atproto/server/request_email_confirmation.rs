@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::{
     service::{Server, codes::mail_code},
     store::CodePurpose,
-    xrpc::{Empty, NoInput, Procedure, XrpcError, auth::AnyAccess},
+    throttle::Bucket,
+    xrpc::{Charge, Empty, NoInput, Procedure, XrpcError, auth::AnyAccess},
 };
 
 /// Mails the code that `confirmEmail` asks for.
@@ -16,6 +17,10 @@ impl Procedure for RequestEmailConfirmation {
     type Auth = AnyAccess;
     type Input = NoInput;
     type Output = Empty;
+
+    fn charge(auth: &AnyAccess, _: &NoInput) -> Option<Charge> {
+        Some(Charge::account(Bucket::RequestEmailConfirmation, &auth.account.did, 1))
+    }
 
     async fn call(server: &Arc<Server>, auth: AnyAccess, _: NoInput) -> Result<Empty, XrpcError> {
         mail_code(server, &auth.account, CodePurpose::ConfirmEmail).await?;

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::{
     service::{Server, addresses::request_update},
-    xrpc::{Json, NoInput, Procedure, XrpcError, auth::FullAccess},
+    throttle::Bucket,
+    xrpc::{Charge, Json, NoInput, Procedure, XrpcError, auth::FullAccess},
 };
 
 /// Mails the code that `updateEmail` asks for, if it will ask for one.
@@ -24,6 +25,10 @@ impl Procedure for RequestEmailUpdate {
     type Auth = FullAccess;
     type Input = NoInput;
     type Output = Json<Output>;
+
+    fn charge(auth: &FullAccess, _: &NoInput) -> Option<Charge> {
+        Some(Charge::account(Bucket::RequestEmailUpdate, &auth.account.did, 1))
+    }
 
     async fn call(server: &Arc<Server>, auth: FullAccess, _: NoInput) -> Result<Json<Output>, XrpcError> {
         Ok(Json(Output { token_required: request_update(server, &auth.account).await? }))

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     service::{Server, credentials::request_reset},
+    throttle::Bucket,
     xrpc::{Empty, Json, Procedure, XrpcError, auth::Public},
 };
 
@@ -21,6 +22,7 @@ pub struct Input {
 
 impl Procedure for RequestPasswordReset {
     const NSID: &'static str = "com.atproto.server.requestPasswordReset";
+    const BUCKETS: &'static [Bucket] = &[Bucket::Address, Bucket::RequestPasswordReset];
     type Auth = Public;
     type Input = Json<Input>;
     type Output = Empty;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     service::{Server, credentials::reset_password},
+    throttle::Bucket,
     xrpc::{Empty, Json, Procedure, XrpcError, auth::Public},
 };
 
@@ -21,6 +22,7 @@ pub struct Input {
 
 impl Procedure for ResetPassword {
     const NSID: &'static str = "com.atproto.server.resetPassword";
+    const BUCKETS: &'static [Bucket] = &[Bucket::Address, Bucket::ResetPassword];
     type Auth = Public;
     type Input = Json<Input>;
     type Output = Empty;
