@@ -71,8 +71,9 @@ pub const UPLOAD_BLOB: Points = (1_000, DAY);
 /// small office mistypes less, and a list of stolen passwords is tried at walking pace.
 pub const WRONG_PASSWORDS_ADDRESS: Points = (60, QUARTER);
 
-/// Wrong passwords for one account from one address (the reference has no such limit): nobody mistypes more often.
-pub const WRONG_PASSWORDS_PAIR: Points = (20, QUARTER);
+/// Wrong passwords for one account from one address (the reference has no such limit): nobody mistypes more often. Not less
+/// than the sign-ins of [`CREATE_SESSION`]: those that come at once are drawn before it is known that they are right.
+pub const WRONG_PASSWORDS_PAIR: Points = (30, QUARTER);
 
 /// Wrong passwords for one account from all addresses from which it was never signed in to (the reference has no such
 /// limit): many machines together get no further than a few, in 15 minutes at most again.
