@@ -36,6 +36,7 @@ impl From<ImportFault> for XrpcError {
             | ImportFault::RecordsTooLarge(_)
             | ImportFault::TooMuchKept
             | ImportFault::Store(ImportRefused::Running | ImportRefused::TooManyCollections) => Self::invalid(message),
+            ImportFault::Store(ImportRefused::OverQuota(_)) => Self::bad("QuotaExceeded", message),
             ImportFault::KeysUnavailable(_) => Self::with_status(StatusCode::BAD_GATEWAY, "UpstreamFailure", message),
             ImportFault::Store(ImportRefused::Busy | ImportRefused::StaleHead) => {
                 Self::with_status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message)

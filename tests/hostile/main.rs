@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test stops where its server does")]
 
 mod directory;
+mod import;
 mod methods;
 #[path = "../support/mod.rs"]
 mod support;

@@ -60,6 +60,11 @@ impl Running {
         self.ready[key].as_str().unwrap()
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL: nothing gets a chance to tidy up.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

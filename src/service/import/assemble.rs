@@ -18,13 +18,25 @@ use crate::{
         BlockSource, RecordPath,
         mst::{Builder, MstError, Step, Walk},
     },
-    store::{ImportBlocks, RecordPut, StagedRows, StoreError},
+    store::{ImportBlocks, ImportRefused, Quota, RecordPut, StagedRows, StoreError, Usage},
 };
 
 /// How much a tree may name.
 pub(super) struct Bounds {
     /// Bytes of all records, each as often as the tree names it: the same record under many keys takes the room of many.
     pub(super) records_bytes: u64,
+    /// What the account may use. It is compared once more when the tree becomes its repository; this spares the disk.
+    pub(super) quota: Quota,
+    /// What it uses now.
+    pub(super) usage: Usage,
+}
+
+impl Bounds {
+    /// Refuses more than the account may have, of what is kept and what is brought together.
+    fn check(&self, made: &Assembly) -> Result<(), ImportFault> {
+        let after = Usage { records: made.records, record_bytes: made.bytes, ..self.usage };
+        Ok(self.quota.check(&self.usage, &after).map_err(ImportRefused::from)?)
+    }
 }
 
 /// What came of it.
@@ -42,7 +54,7 @@ pub(super) fn assemble(
     slices: &Sender<StagedRows>,
 ) -> Result<Assembled, ImportFault> {
     let mut walk = Walk::new(root);
-    let mut made = Assembly { builder: Builder::new(), rows: StagedRows::default(), size: 0, uses: 0, records: 0 };
+    let mut made = Assembly::default();
     let mut bytes: u64 = 0;
     while let Some(step) = walk.step(&mut blocks)? {
         let Step::Entry(key, cid) = step else { continue };
@@ -62,10 +74,12 @@ pub(super) fn assemble(
                 made.add(&key, path, put, slices)?;
             }
         }
+        bounds.check(&made)?;
     }
     for left in kept {
         made.keep(left, slices)?;
     }
+    bounds.check(&made)?;
     made.finish(slices)
 }
 
@@ -78,6 +92,7 @@ fn block_of(blocks: &mut ImportBlocks, path: &RecordPath, cid: Cid) -> Result<By
 }
 
 /// The tree that is being built, and the rows that were not given away yet.
+#[derive(Default)]
 struct Assembly {
     builder: Builder,
     rows: StagedRows,
@@ -85,7 +100,10 @@ struct Assembly {
     size: usize,
     /// Links and references to blobs among them, each of which is a row too.
     uses: usize,
+    /// Records of the whole tree so far.
     records: u64,
+    /// Their bytes.
+    bytes: u64,
 }
 
 impl Assembly {
@@ -110,6 +128,7 @@ impl Assembly {
         self.size += put.value.len();
         self.uses += put.blobs.len() + put.backlinks.len();
         self.records += 1;
+        self.bytes += u64::try_from(put.value.len()).unwrap_or(0);
         self.rows.records.push((path, put));
         if self.size >= STAGE_BYTES || self.rows.len() + self.uses >= STAGE_ROWS {
             self.give(slices)?;

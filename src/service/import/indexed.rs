@@ -28,7 +28,7 @@ pub(super) fn indexed(path: &RecordPath, cid: Cid, value: Bytes) -> Result<Recor
 }
 
 /// The blobs that a record uses, each once.
-pub(in crate::service) fn blobs_of(record: &Value) -> Vec<Cid> {
+pub fn blobs_of(record: &Value) -> Vec<Cid> {
     let mut blobs: Vec<Cid> = json::blob_refs(record).into_iter().map(|blob| blob.cid).collect();
     legacy_blobs(record, MAX_DEPTH, &mut blobs);
     blobs.retain(|cid| cid.codec() == Codec::Raw);

@@ -8,7 +8,7 @@ mod kept;
 #[cfg(test)]
 mod tests;
 
-pub(super) use indexed::blobs_of;
+pub use indexed::blobs_of;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
@@ -290,7 +290,8 @@ async fn replace(
     let root = brought.commit.unsigned.data;
 
     let (send, mut slices) = mpsc::channel(STAGE_AHEAD);
-    let bounds = assemble::Bounds { records_bytes: server.policy.import_bytes };
+    let (quota, usage) = (server.store.quota(), server.store.usage(account.id).await?);
+    let bounds = assemble::Bounds { records_bytes: server.policy.import_bytes, quota, usage };
     let assembling = spawn_blocking(move || assemble::assemble(blocks, root, kept, &bounds, &send));
     while let Some(rows) = slices.recv().await {
         import.stage(rows, rev).await?;

@@ -23,10 +23,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    AccountId, Inner, RecordPut, Store, StoreError,
+    AccountId, Inner, QuotaExceeded, RecordPut, Store, StoreError,
     commit::{Target, read_head, timed, tree_of, write_node, write_put},
     node_cache::{Place, PlacedNode},
     sql,
+    usage::within_quota,
     writer::Work,
 };
 use crate::{
@@ -56,6 +57,9 @@ pub enum ImportRefused {
     /// The account is gone.
     #[error("the account was deleted meanwhile")]
     NoAccount,
+    /// The account would use more than it may.
+    #[error(transparent)]
+    OverQuota(#[from] QuotaExceeded),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -182,49 +186,60 @@ impl Import {
     /// slices afterwards.
     ///
     /// # Errors
-    /// [`ImportRefused::StaleHead`], [`ImportRefused::NoAccount`], or as the database says.
+    /// [`ImportRefused::StaleHead`], [`ImportRefused::NoAccount`], [`ImportRefused::OverQuota`], or as the database says.
     pub async fn flip(self, flip: Flip) -> Result<(), ImportRefused> {
         let (account, tree) = (self.hold.account, self.tree);
         let events = timed(flip.events.clone())?;
         let store = Store { inner: Arc::clone(&self.hold.inner) };
-        let collections = self.collections.clone();
+        let collections = self.collections;
         store
             .write(move |work| {
-                let conn = work.conn;
-                if read_head(conn, account)?.map(|head| head.commit) != flip.expected_head {
-                    return Err(ImportRefused::StaleHead);
-                }
-                if !sql::exists(conn, "SELECT 1 FROM accounts WHERE id = ?1", [account.0])? {
-                    return Err(ImportRefused::NoAccount);
-                }
-                if flip.expected_head.is_some() {
-                    let old = tree_of(conn, account)?;
-                    set_loose(work, old, account, flip.at)?;
-                    work.shared.loose.replaced(old);
-                }
-                sql::execute(conn, "DELETE FROM loose_trees WHERE tree = ?1", [tree])?;
-                let rev = sql::rev(flip.head.rev);
-                sql::execute(
-                    conn,
-                    "INSERT INTO repos (account, commit_digest, rev, data_digest, block, tree)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                     ON CONFLICT DO UPDATE SET commit_digest = ?2, rev = ?3, data_digest = ?4, block = ?5, tree = ?6",
-                    (account.0, flip.head.commit.digest(), rev, flip.head.data.digest(), &flip.commit[..], tree),
-                )?;
-                sql::execute(conn, "DELETE FROM account_collections WHERE account = ?1", [account.0])?;
-                for collection in &collections {
-                    sql::execute(
-                        conn,
-                        "INSERT INTO account_collections (account, collection) VALUES (?1, ?2)",
-                        (account.0, collection),
-                    )?;
-                }
-                work.set_head(account, Some(flip.head));
-                work.announce(&events)?;
-                Ok(())
+                within_quota(work, account, |work| flip_to(work, account, (tree, &collections), &flip, &events))
             })
             .await
     }
+}
+
+/// Compares the head and puts the repository on its new tree.
+fn flip_to(
+    work: &mut Work<'_>,
+    account: AccountId,
+    (tree, collections): (i64, &[i64]),
+    flip: &Flip,
+    events: &[(UnnumberedFrame, Timestamp)],
+) -> Result<(), ImportRefused> {
+    let conn = work.conn;
+    if read_head(conn, account)?.map(|head| head.commit) != flip.expected_head {
+        return Err(ImportRefused::StaleHead);
+    }
+    if !sql::exists(conn, "SELECT 1 FROM accounts WHERE id = ?1", [account.0])? {
+        return Err(ImportRefused::NoAccount);
+    }
+    if flip.expected_head.is_some() {
+        let old = tree_of(conn, account)?;
+        set_loose(work, old, account, flip.at)?;
+        work.shared.loose.replaced(old);
+    }
+    sql::execute(conn, "DELETE FROM loose_trees WHERE tree = ?1", [tree])?;
+    let rev = sql::rev(flip.head.rev);
+    sql::execute(
+        conn,
+        "INSERT INTO repos (account, commit_digest, rev, data_digest, block, tree)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE SET commit_digest = ?2, rev = ?3, data_digest = ?4, block = ?5, tree = ?6",
+        (account.0, flip.head.commit.digest(), rev, flip.head.data.digest(), &flip.commit[..], tree),
+    )?;
+    sql::execute(conn, "DELETE FROM account_collections WHERE account = ?1", [account.0])?;
+    for collection in collections {
+        sql::execute(
+            conn,
+            "INSERT INTO account_collections (account, collection) VALUES (?1, ?2)",
+            (account.0, collection),
+        )?;
+    }
+    work.set_head(account, Some(flip.head));
+    work.announce(events)?;
+    Ok(())
 }
 
 /// Writes the rows; returns the numbers of their collections.
