@@ -30,6 +30,16 @@ pub(super) struct ForeignSession {
     pub(super) app_password: Option<String>,
 }
 
+/// An app password.
+#[derive(Clone, Debug)]
+pub(super) struct ForeignAppPassword {
+    pub(super) name: String,
+    /// `salt:hash`, both in hex, by scrypt; the salt comes from the DID.
+    pub(super) hash: String,
+    pub(super) privileged: bool,
+    pub(super) created_at: String,
+}
+
 /// An invite code.
 #[derive(Clone, Debug)]
 pub(super) struct ForeignInvite {
@@ -79,10 +89,18 @@ pub(super) fn sessions(db: &Foreign, did: &str) -> Result<Vec<ForeignSession>, U
     })
 }
 
-/// How many app passwords there are.
-pub(super) fn app_passwords(db: &Foreign, did: &str) -> Result<usize, Unreadable> {
-    let count = db.one("SELECT count(*) FROM app_password WHERE did = ?1", [did], |row| row.get::<_, i64>(0))?;
-    Ok(count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0))
+/// The app passwords of an account, the oldest first.
+pub(super) fn app_passwords(db: &Foreign, did: &str) -> Result<Vec<ForeignAppPassword>, Unreadable> {
+    const QUERY: &str = "SELECT name, passwordScrypt, privileged, createdAt FROM app_password WHERE did = ?1
+                         ORDER BY createdAt, name";
+    db.all(QUERY, [did], |row| {
+        Ok(ForeignAppPassword {
+            name: row.get(0)?,
+            hash: row.get(1)?,
+            privileged: row.get::<_, Option<i64>>(2)?.unwrap_or(0) != 0,
+            created_at: row.get(3)?,
+        })
+    })
 }
 
 /// All invite codes.
@@ -110,12 +128,27 @@ pub(super) fn invites(db: &Foreign) -> Result<Vec<ForeignInvite>, Unreadable> {
     Ok(invites)
 }
 
-/// How many rows there are of what is not taken over: devices and apps that signed in by OAuth.
+/// How many apps signed in by OAuth.
 pub(super) fn oauth_clients(db: &Foreign) -> Result<usize, Unreadable> {
-    if !db.has("token", "did")? {
+    count(db, "token", "did")
+}
+
+/// How many browsers remember an account.
+pub(super) fn devices(db: &Foreign) -> Result<usize, Unreadable> {
+    count(db, "account_device", "did")
+}
+
+/// How many codes were mailed and not used yet.
+pub(super) fn mailed_codes(db: &Foreign) -> Result<usize, Unreadable> {
+    count(db, "email_token", "did")
+}
+
+/// How many rows a table has, which must have this column; older versions lack some tables.
+fn count(db: &Foreign, table: &str, column: &str) -> Result<usize, Unreadable> {
+    if !db.has(table, column)? {
         return Ok(0);
     }
-    let count: Option<i64> = db.one("SELECT count(*) FROM token", [], |row| row.get(0))?;
+    let count: Option<i64> = db.one(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?;
     Ok(count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0))
 }
 

@@ -193,6 +193,14 @@ async fn take_everything(
     if oauth > 0 {
         report.not_taken.push(format!("{oauth} sign-ins by OAuth: these apps must sign in again"));
     }
+    let devices = accounts::devices(&db)?;
+    if devices > 0 {
+        report.not_taken.push(format!("{devices} browsers in which an account is remembered for such sign-ins"));
+    }
+    let codes = accounts::mailed_codes(&db)?;
+    if codes > 0 {
+        report.not_taken.push(format!("{codes} codes that were mailed: who waits for one asks for another"));
+    }
     drop(db);
     report.reserved_keys = take_reserved_keys(server, source).await?;
     take_sequence(server, source, &aside, report).await

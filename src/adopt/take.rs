@@ -8,7 +8,7 @@ use std::{
 use tokio::io::AsyncReadExt;
 
 use super::{
-    accounts::{self, ForeignAccount, time},
+    accounts::{self, ForeignAccount, ForeignAppPassword, time},
     actor::{Actor, ActorFault, ForeignBlob, Repository, hash_file},
     foreign::{Foreign, Unreadable},
     report::AccountReport,
@@ -17,14 +17,14 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    crypto::SigningKey,
-    ipld::{Cid, Codec, json},
+    crypto::{SigningKey, scrypt_hash},
+    ipld::{Cid, Codec},
     limits::{accounts::REFRESH_TOKEN_LIFETIME, adopt::COPY_BUFFER_BYTES},
     repo::RecordPath,
-    service::{Server, records::backlinks},
+    service::{Server, import::blobs_of, records::backlinks},
     store::{
-        AccountId, AccountState, ChangeSet, CommitRefused, CreateConflict, InviteRights, NewAccount, NewSession,
-        PutBlobError, RecordChange, RecordPut, StoreError,
+        AccountId, AccountState, ChangeSet, CommitRefused, CreateConflict, InviteRights, NewAccount, NewAppPassword,
+        NewSession, Preference, PutAppPassword, PutBlobError, RecordChange, RecordPut, StoreError,
     },
     syntax::{Did, Handle},
 };
@@ -123,15 +123,9 @@ impl Taker<'_> {
         self.write_repository(id, repository, &present, &mut missing).await?;
         report.missing_blobs = missing;
         self.take_takedowns(id, &db, &blobs).await?;
-        let preferences = Actor::preferences(&db)?.len();
-        if preferences > 0 {
-            not_taken.push(format!("{did}: {preferences} preferences"));
-        }
+        report.preferences = self.take_preferences(id, &db, &did, not_taken).await?;
+        report.app_passwords = self.take_app_passwords(id, &did, not_taken).await?;
         report.sessions = self.take_sessions(id, account).await?;
-        let app_passwords = accounts::app_passwords(self.db, &account.did)?;
-        if app_passwords > 0 {
-            not_taken.push(format!("{did}: {app_passwords} app passwords"));
-        }
         report.state = self.set_state(id, account).await?;
         Ok(report)
     }
@@ -245,17 +239,12 @@ impl Taker<'_> {
     ) -> Result<(), TakeError> {
         let mut records = Vec::with_capacity(repository.records.len());
         for (path, cid, value, decoded) in repository.records {
-            let mut blobs: Vec<Cid> = json::blob_refs(&decoded).into_iter().map(|blob| blob.cid).collect();
-            blobs.sort_unstable();
-            blobs.dedup();
-            blobs.retain(|blob| {
-                let here = present.contains(blob);
-                let name = blob.to_string();
-                if !here && !missing.contains(&name) {
+            let blobs = blobs_of(&decoded);
+            for name in blobs.iter().filter(|blob| !present.contains(blob)).map(ToString::to_string) {
+                if !missing.contains(&name) {
                     missing.push(name);
                 }
-                here
-            });
+            }
             let put = RecordPut { cid, value, blobs, backlinks: backlinks(&path.collection, &decoded) };
             records.push(RecordChange { path, put: Some(put) });
         }
@@ -269,22 +258,76 @@ impl Taker<'_> {
             records,
             events: Vec::new(),
         };
-        self.server.store.commit(change).await?;
+        self.server.store.take_over_repository(change).await?;
         Ok(())
     }
 
-    /// Sessions that were opened with the account's own password and have not ended.
+    /// What the account's apps keep for it, in its order. How many.
+    async fn take_preferences(
+        &self,
+        id: AccountId,
+        db: &Foreign,
+        did: &Did,
+        not_taken: &mut Vec<String>,
+    ) -> Result<usize, TakeError> {
+        let (mut preferences, mut broken) = (Vec::new(), 0);
+        for (name, value) in Actor::preferences(db)? {
+            match serde_json::from_str::<serde_json::Value>(&value) {
+                Ok(serde_json::Value::Object(_)) => preferences.push(Preference { name, value }),
+                Ok(_) | Err(_) => broken += 1,
+            }
+        }
+        if broken > 0 {
+            not_taken.push(format!("{did}: {broken} preferences that are no JSON objects"));
+        }
+        let taken = preferences.len();
+        self.server.store.replace_preferences(id, None, preferences).await?;
+        Ok(taken)
+    }
+
+    /// App passwords, which stay what they are: their hashes are good here and replaced when they are next used. How many.
+    async fn take_app_passwords(
+        &self,
+        account: AccountId,
+        did: &Did,
+        not_taken: &mut Vec<String>,
+    ) -> Result<usize, TakeError> {
+        let (mut taken, mut broken) = (0, 0);
+        for ForeignAppPassword { name, hash, privileged, created_at } in accounts::app_passwords(self.db, did.as_str())?
+        {
+            if !scrypt_hash::is_foreign(&hash) {
+                broken += 1;
+                continue;
+            }
+            let created_at = time(&created_at).unwrap_or(Timestamp::EPOCH);
+            let new = NewAppPassword { account, name, hash, privileged, created_at };
+            // Names are unique there too, and whoever has more than are made here keeps them.
+            if self.server.store.put_app_password(new, usize::MAX).await? == PutAppPassword::Stored {
+                taken += 1;
+            }
+        }
+        if broken > 0 {
+            not_taken.push(format!("{did}: {broken} app passwords whose hashes are of another kind"));
+        }
+        Ok(taken)
+    }
+
+    /// Sessions that have not ended, those of app passwords with them.
     async fn take_sessions(&self, id: AccountId, account: &ForeignAccount) -> Result<usize, TakeError> {
         let mut taken = 0;
         for session in accounts::sessions(self.db, &account.did)? {
             let Some(expires_at) = time(&session.expires_at).filter(|end| *end > self.server.now()) else { continue };
-            if session.app_password.is_some() {
-                continue;
-            }
+            let app_password = match &session.app_password {
+                None => None,
+                // One that is gone, or was not taken, opens nothing.
+                Some(name) => match self.server.store.app_password_named(id, name).await? {
+                    Some(found) => Some(found),
+                    None => continue,
+                },
+            };
             // When the password was given is not kept there: long ago.
             let opened_at = expires_at.minus(REFRESH_TOKEN_LIFETIME);
-            let session =
-                NewSession { id: session.id, account: id, expires_at, app_password: None, opened_at, epoch: 0 };
+            let session = NewSession { id: session.id, account: id, expires_at, app_password, opened_at, epoch: 0 };
             self.server.store.open_session(session).await?;
             taken += 1;
         }

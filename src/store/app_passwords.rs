@@ -121,6 +121,14 @@ impl Store {
         })
     }
 
+    /// The app password of an account with this name.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn app_password_named(&self, account: AccountId, name: &str) -> Result<Option<AppPassword>, StoreError> {
+        self.point(|conn| named(conn, account, name))
+    }
+
     /// Whether a session's app password is still there.
     ///
     /// # Errors

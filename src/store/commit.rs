@@ -36,6 +36,16 @@ pub(super) struct Prepared {
     removed: Vec<Cid>,
     records: Vec<RecordChange>,
     events: Vec<(UnnumberedFrame, Timestamp)>,
+    lacking: Lacking,
+}
+
+/// What becomes of a commit whose records reference blobs that are not here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lacking {
+    /// It is refused.
+    Refused,
+    /// They are missing blobs afterwards.
+    Noted,
 }
 
 /// Finds the places of nodes, on the caller's thread.
@@ -60,7 +70,8 @@ pub(super) fn prepare(shared: &Shared, readers: &Readers, change: ChangeSet) -> 
         })
         .collect::<Result<_, StoreError>>()?;
     let nodes = nodes.unwrap_or_default();
-    Ok(Prepared { account, expected_head, head, commit, nodes, emptied, removed: removed_nodes, records, events })
+    let (removed, lacking) = (removed_nodes, Lacking::Refused);
+    Ok(Prepared { account, expected_head, head, commit, nodes, emptied, removed, records, events, lacking })
 }
 
 fn old_places(
@@ -135,6 +146,21 @@ pub(super) fn link_hash(link: &Backlink) -> LinkHash {
 }
 
 impl Prepared {
+    /// The same, for a repository that comes without all of its blobs.
+    pub(super) fn noting_missing_blobs(self) -> Self {
+        Self { lacking: Lacking::Noted, ..self }
+    }
+
+    /// Whether anybody will be told.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Whose repository it changes.
+    pub(super) const fn account(&self) -> AccountId {
+        self.account
+    }
+
     /// The nodes and the CIDs that leave, for the cache.
     pub(super) fn settle(&self, shared: &Shared) {
         for (cid, node) in &self.nodes {
@@ -165,7 +191,10 @@ impl Prepared {
         self.write_nodes(work, emptied, target)?;
         let mut dropped_blobs = Vec::new();
         for change in &self.records {
-            write_record(work, change, target, &mut dropped_blobs)?;
+            let missing = write_record(work, change, target, &mut dropped_blobs)?;
+            if let (Lacking::Refused, Some(missing)) = (self.lacking, missing) {
+                return Err(CommitRefused::BlobMissing(missing));
+            }
         }
         self.demote_blobs(work, &dropped_blobs)?;
         sql::execute(
@@ -259,12 +288,13 @@ pub(super) fn write_node(
     .map(drop)
 }
 
+/// Returns the first blob that is not here.
 fn write_record(
     work: &mut Work<'_>,
     change: &RecordChange,
     target: Target,
     dropped_blobs: &mut Vec<[u8; 32]>,
-) -> Result<(), CommitRefused> {
+) -> Result<Option<Cid>, StoreError> {
     let collection = work.collection_id(&change.path.collection)?;
     let rkey = change.path.rkey.as_str();
     let key = (target.tree, collection, rkey);
@@ -288,10 +318,11 @@ fn write_record(
         drop_links(work, key, links.as_deref().unwrap_or_default())?;
         drop_blobs(work, key, blobs.as_deref().unwrap_or_default(), dropped_blobs)?;
     }
-    let Some(put) = &change.put else { return Ok(delete(work, target.account, key)?) };
-    if let Some(missing) = write_put(work.conn, target, (collection, rkey), put)? {
-        return Err(CommitRefused::BlobMissing(missing));
-    }
+    let Some(put) = &change.put else {
+        delete(work, target.account, key)?;
+        return Ok(None);
+    };
+    let missing = write_put(work.conn, target, (collection, rkey), put)?;
     if !existed {
         sql::execute(
             work.conn,
@@ -299,7 +330,7 @@ fn write_record(
             (target.account, collection),
         )?;
     }
-    Ok(())
+    Ok(missing)
 }
 
 /// Writes a record with its links and references to blobs, which become permanent; returns the first blob that is not

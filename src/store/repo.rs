@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row};
 use super::{
     AccountId, AccountState, QuotaExceeded, Store, StoreError,
     accounts::state_columns,
-    commit::{head_columns, link_hash, prepare, read_head},
+    commit::{Prepared, head_columns, link_hash, prepare, read_head},
     nodes::NodeReader,
     sql,
     states::state_of,
@@ -170,9 +170,13 @@ impl Store {
     /// [`CommitRefused`]: the head has moved on, a blob is missing, the account is full or not active (any more), or the database
     /// failed. Nothing changed then.
     pub async fn commit(&self, change: ChangeSet) -> Result<Committed, CommitRefused> {
-        let account = change.account;
-        let is_silent = change.events.is_empty();
         let prepared = prepare(&self.inner.shared, &self.inner.points, change)?;
+        self.commit_prepared(prepared).await
+    }
+
+    /// [`Store::commit`], prepared already.
+    pub(super) async fn commit_prepared(&self, prepared: Prepared) -> Result<Committed, CommitRefused> {
+        let (account, is_silent) = (prepared.account(), prepared.is_silent());
         let result = self
             .write(move |work| {
                 // Here, so that no takedown comes between a check and the commit.

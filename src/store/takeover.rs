@@ -1,7 +1,8 @@
 //! Filling a new database with what another server kept: accounts as they are, the numbers of its event stream.
 
 use super::{
-    AccountId, CreateConflict, InviteCode, NewAccount, Store, StoreError, StoredEvent, accounts::insert_account, sql,
+    AccountId, ChangeSet, CommitRefused, Committed, CreateConflict, InviteCode, NewAccount, Store, StoreError,
+    StoredEvent, accounts::insert_account, commit::prepare, sql,
 };
 use crate::clock::Timestamp;
 
@@ -25,6 +26,15 @@ impl Store {
             Ok(id)
         })
         .await
+    }
+
+    /// The repository that an account had elsewhere, in one commit. Blobs that are not here are missing blobs afterwards.
+    ///
+    /// # Errors
+    /// [`CommitRefused`], but never for a blob.
+    pub async fn take_over_repository(&self, change: ChangeSet) -> Result<Committed, CommitRefused> {
+        let prepared = prepare(&self.inner.shared, &self.inner.points, change)?;
+        self.commit_prepared(prepared.noting_missing_blobs()).await
     }
 
     /// Invite codes with who used them.

@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { AtpAgent } from '@atproto/api'
-import { readCarWithRoot } from '@atproto/repo'
+import { readCarWithRoot, verifyRepoCar } from '@atproto/repo'
 import Database from 'better-sqlite3'
 import WebSocket from 'ws'
 import { decodeMultiple } from './frames.mjs'
@@ -20,7 +20,14 @@ import { startReferencePds } from './reference_pds.mjs'
 
 const PASSWORD = 'correct horse battery'
 
-let plc, reference, root, house, agents, expected
+const PREFERENCES = [
+  { $type: 'app.bsky.actor.defs#personalDetailsPref', birthDate: '1990-05-05T00:00:00.000Z' },
+  { $type: 'app.bsky.actor.defs#adultContentPref', enabled: false },
+  { $type: 'app.bsky.actor.defs#savedFeedsPrefV2', items: [{ id: '3k', type: 'timeline', value: 'following', pinned: true }] },
+]
+
+let plc, reference, root, house, agents, expected, phone, lostBlob, lostBlobIn
+const appPasswords = {}
 before(async () => {
   plc = await startHousekey()
   reference = await startReferencePds({
@@ -100,6 +107,11 @@ test('everything is taken over, and the original is what it was', async () => {
   const alice = report.accounts.find(({ did }) => did === agents.alice.did)
   assert.deepEqual([alice.state, alice.blobs, alice.missingBlobs, alice.temporaryBlobs], ['active', 2, [], 1])
   assert.equal(alice.rev, expected.rev)
+  assert.deepEqual([alice.preferences, alice.appPasswords], [PREFERENCES.length, 2])
+  const bob = report.accounts.find(({ did }) => did === agents.bob.did)
+  assert.deepEqual([bob.blobs, bob.missingBlobs, bob.preferences, bob.appPasswords], [0, [lostBlob], 0, 0])
+  // All that is not taken over is said, and nothing else.
+  assert.deepEqual(report.notTaken, ['1 codes that were mailed: who waits for one asks for another'])
   const states = Object.fromEntries(report.accounts.map(({ handle, state }) => [handle, state]))
   assert.deepEqual(states, { 'alice.test': 'active', 'bob.test': 'active', 'carol.test': 'deactivated', 'dave.test': 'takendown' })
   assert.deepEqual(report.settings.notTaken, ['PDS_SERVICE_NAME'])
@@ -142,6 +154,69 @@ test('passwords are those of before', async () => {
     assert.equal(agent.session.did, agents[name].did)
     await assert.rejects(agent.login({ identifier: `${name}.test`, password: 'another' }), { status: 401 })
   }
+})
+
+test('app passwords are those of before, with their rights, and those that were revoked are not', async () => {
+  const { data: listed } = await owner().then((agent) => agent.com.atproto.server.listAppPasswords())
+  assert.deepEqual(
+    Object.fromEntries(listed.passwords.map(({ name, privileged }) => [name, privileged ?? false])),
+    { phone: false, messenger: true },
+  )
+  // Twice: the first sign-in replaces the hash.
+  for (const name of ['phone', 'messenger', 'phone', 'messenger']) {
+    const agent = new AtpAgent({ service: reference.url })
+    await agent.login({ identifier: 'alice.test', password: appPasswords[name] })
+    await agent.post({ text: `from ${name}` })
+    const { data } = await agent.app.bsky.actor.getPreferences()
+    assert.ok(!data.preferences.some(({ $type }) => $type.endsWith('#personalDetailsPref')), 'no app sees the birth date')
+    await assert.rejects(agent.com.atproto.server.createAppPassword({ name: 'more' }), name)
+  }
+  const agent = new AtpAgent({ service: reference.url })
+  await assert.rejects(agent.login({ identifier: 'alice.test', password: appPasswords.revoked }), { status: 401 })
+})
+
+test('the session of an app password goes on as one, and ends with it', async () => {
+  await phone.sessionManager.refreshSession()
+  await phone.post({ text: 'still on the phone' })
+  await assert.rejects(phone.com.atproto.server.createAppPassword({ name: 'more' }))
+  await (await owner()).com.atproto.server.revokeAppPassword({ name: 'phone' })
+  await assert.rejects(phone.com.atproto.server.refreshSession(undefined, {
+    headers: { authorization: `Bearer ${phone.session.refreshJwt}` },
+  }))
+})
+
+test('preferences are those of before, in their order', async () => {
+  const { data } = await (await owner()).app.bsky.actor.getPreferences()
+  assert.deepEqual(data.preferences.filter(({ $type }) => !$type.endsWith('#declaredAgePref')), PREFERENCES)
+})
+
+test('a blob that was lost there is a missing blob here, until it is uploaded', async () => {
+  const { agent } = agents.bob
+  await agents.bob.refresh()
+  const missing = async () => (await agent.com.atproto.repo.listMissingBlobs()).data.blobs
+  const counts = async () => {
+    const { data } = await agent.com.atproto.server.checkAccountStatus()
+    return [data.expectedBlobs, data.importedBlobs]
+  }
+  assert.deepEqual(await missing(), [{ cid: lostBlob, recordUri: lostBlobIn }])
+  assert.deepEqual(await counts(), [1, 0])
+  await agent.uploadBlob(new TextEncoder().encode('lost'), { encoding: 'text/plain' })
+  assert.deepEqual(await missing(), [])
+  assert.deepEqual(await counts(), [1, 1])
+  const { data } = await (await owner()).com.atproto.repo.listMissingBlobs()
+  assert.deepEqual(data.blobs, [])
+})
+
+test('what accounts use is what they brought', async () => {
+  const admin = Buffer.from(`admin:${reference.adminPassword}`).toString('base64')
+  const answer = await fetch(`${reference.url}/xrpc/com.atproto.admin.getAccountInfo?did=${agents.alice.did}`, {
+    headers: { authorization: `Basic ${admin}` },
+  })
+  const { housekeyUsage } = await answer.json()
+  const { records, bytes } = await usage(agents.alice.did)
+  assert.deepEqual([housekeyUsage.records.used, housekeyUsage.recordBytes.used], [records, bytes])
+  const sizes = Object.values(expected.blobs).map(([, content]) => Buffer.from(content, 'base64').length)
+  assert.deepEqual([housekeyUsage.blobs.used, housekeyUsage.blobBytes.used], [2, sizes.reduce((all, size) => all + size)])
 })
 
 test('states are those of before', async () => {
@@ -201,10 +276,25 @@ async function fill() {
   for (const { uri } of posts.data.records.slice(0, 3)) await alice.agent.deletePost(uri)
   await bob.agent.follow(alice.did)
   await bob.agent.like(posts.data.records[4].uri, posts.data.records[4].cid)
-  await alice.agent.com.atproto.server.createAppPassword({ name: 'phone' })
-  await alice.agent.app.bsky.actor.putPreferences({
-    preferences: [{ $type: 'app.bsky.actor.defs#adultContentPref', enabled: false }],
+  for (const [name, privileged] of [['phone', false], ['messenger', true], ['revoked', false]]) {
+    const { data } = await alice.agent.com.atproto.server.createAppPassword({ name, privileged })
+    appPasswords[name] = data.password
+  }
+  await alice.agent.com.atproto.server.revokeAppPassword({ name: 'revoked' })
+  phone = new AtpAgent({ service: reference.url })
+  await phone.login({ identifier: 'alice.test', password: appPasswords.phone })
+  await alice.agent.app.bsky.actor.putPreferences({ preferences: PREFERENCES })
+  // A record whose file was lost there.
+  const { data: lost } = await bob.agent.uploadBlob(new TextEncoder().encode('lost'), { encoding: 'text/plain' })
+  lostBlob = lost.blob.ref.toString()
+  const attachment = await bob.agent.com.atproto.repo.createRecord({
+    repo: bob.did,
+    collection: 'com.example.attachment',
+    record: { $type: 'com.example.attachment', file: lost.blob },
   })
+  lostBlobIn = attachment.data.uri
+  await rm(join(reference.directory, 'blocks', bob.did, lostBlob))
+  await bob.agent.com.atproto.server.requestPasswordReset({ email: 'bob@example.com' })
   await reference.admin('com.atproto.server.createInviteCode', { useCount: 3 })
   await reference.admin('com.atproto.server.createInviteCode', { useCount: 1, forAccount: alice.did })
   await bob.agent.com.atproto.server.reserveSigningKey({})
@@ -232,6 +322,22 @@ async function observe({ alice, bob }) {
   const { rev } = await get(`com.atproto.sync.getLatestCommit?did=${alice.did}`)
   const repos = { alice: await repository(alice.did), bob: await repository(bob.did) }
   return { posts: list.records, blobs, rev, repos, seq: await latestSeq() }
+}
+
+/** Alice with her own password. */
+async function owner() {
+  const agent = new AtpAgent({ service: reference.url })
+  await agent.login({ identifier: 'alice.test', password: PASSWORD })
+  return agent
+}
+
+/** How many records a repository has, and their bytes. */
+async function usage(did) {
+  const answer = await fetch(`${reference.url}/xrpc/com.atproto.sync.getRepo?did=${did}`)
+  const repo = await verifyRepoCar(new Uint8Array(await answer.arrayBuffer()), did)
+  const { blocks } = await readCarWithRoot(new Uint8Array(await (await fetch(answer.url)).arrayBuffer()))
+  const cids = repo.creates.map(({ cid }) => cid)
+  return { records: cids.length, bytes: cids.reduce((all, cid) => all + blocks.get(cid).length, 0) }
 }
 
 /** Root and blocks of a repository. */
