@@ -22,6 +22,7 @@ use crate::{
         mails::{self, Outbox},
         run_maintenance,
         security_log::{self, SecurityLog, run_security_log},
+        web_dids::WebDids,
     },
     store::{Durability, OpenError, Store, StoreOptions},
     tasks::Tasks,
@@ -187,6 +188,7 @@ async fn server(config: &Config, world: World, tasks: &Tasks) -> Result<Server, 
     let relay_client = crate::outbound::RelayClient::new(&outbound)?;
     let resolver =
         Resolver::new(resolving(config), &outbound, client.clone(), Arc::clone(&world.clock), tasks.clone())?;
+    resolver.set_local(Arc::new(WebDids::new(store.clone(), config.policy().endpoint())));
     let lexicons =
         Lexicons::new(LexiconOptions { resolve: config.lexicons.resolve, dir: config.lexicons.dir.clone() })?;
     let mailer = match world.mailer {

@@ -28,6 +28,8 @@ section! {
         plc_stream: bool as Flag = default("true");
         /// Domains under which accounts get handles, each without the leading dot.
         handle_domains: Vec<String> as List<HandleDomain> = default(own_domain(server));
+        /// Whether accounts may have a did:web under these domains, which the server serves.
+        did_web: bool as Flag = default("true");
         /// The server's PLC rotation key; none: one is made and kept sealed.
         rotation_key: Option<SigningKey> as PrivateKey = optional;
         /// A further recovery key for every new account.

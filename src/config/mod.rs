@@ -149,6 +149,7 @@ impl Config {
             public_url: self.server.public_url.clone(),
             service_did: self.server.service_did.clone(),
             handle_domains: self.identity.handle_domains.clone(),
+            did_web: self.identity.did_web,
             invite_required: self.accounts.invite_required,
             sign_up: self.accounts.rules(),
             recovery_did_key: self.identity.recovery_did_key.as_ref().map(ToString::to_string),

@@ -151,3 +151,6 @@ pub const SECURITY_EVENTS_PER_PAGE: usize = 100;
 
 /// Preferences of one account. The app has a few dozen kinds, most of them once; a body of 150 KiB bounds them too.
 pub const PREFERENCES_MAX: usize = 1_000;
+
+/// How long an account that moves in may wait for its activation before it is deleted: the reference's time.
+pub const MOVED_IN_GRACE: Duration = Duration::from_hours(72);

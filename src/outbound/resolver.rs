@@ -1,8 +1,12 @@
 //! DIDs and handles to documents: PLC, did:web, DNS, HTTPS; cached with single flight, stale served while a directory
 //! is down. Specs: <https://atproto.com/specs/did>, <https://atproto.com/specs/handle>.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
+use futures_util::future::BoxFuture;
 use moka::future::Cache;
 
 use super::{
@@ -78,6 +82,13 @@ struct Inner {
     handles: Cache<Handle, (HandleResult, Timestamp)>,
     did_flights: Arc<Flights<Did, DidResult>>,
     handle_flights: Arc<Flights<Handle, HandleResult>>,
+    local: OnceLock<Arc<dyn LocalDocuments>>,
+}
+
+/// The DIDs whose documents this server itself serves.
+pub trait LocalDocuments: Send + Sync {
+    /// The document as it is this instant; none for a DID that is served elsewhere.
+    fn document<'a>(&'a self, did: &'a Did) -> BoxFuture<'a, Option<Result<Arc<DidDocument>, ResolveError>>>;
 }
 
 #[derive(Clone)]
@@ -122,7 +133,14 @@ impl Resolver {
             handles: Cache::builder().max_capacity(HANDLE_CACHE_ENTRIES).build(),
             did_flights: Arc::new(Flights::new()),
             handle_flights: Arc::new(Flights::new()),
+            local: OnceLock::new(),
         })))
+    }
+
+    /// Has these documents given without a request from now on; once.
+    pub fn set_local(&self, local: Arc<dyn LocalDocuments>) {
+        // Set when the server is put together, and never again.
+        drop(self.0.local.set(local));
     }
 
     /// The document of a DID.
@@ -132,6 +150,12 @@ impl Resolver {
     /// [`Freshness::Now`].
     pub async fn did(&self, did: &Did, freshness: Freshness) -> DidResult {
         let inner = &self.0;
+        if did.is_web()
+            && let Some(local) = inner.local.get()
+            && let Some(answer) = local.document(did).await
+        {
+            return answer;
+        }
         let cached = match freshness {
             Freshness::Cached => inner.documents.get(did).await,
             Freshness::Now => None,

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::{
-    PasswordsBusy, Server,
+    GuessError, PasswordsBusy, Server,
     credentials::{BadPassword, check_new_password},
     email::{EmailError, parse_email},
-    handles::{HandleError, check_own_reservations, check_service_handle, parse_handle},
+    handles::{HandleError, check_handle_of, check_own_reservations, check_service_handle, parse_handle},
     journal::{self, JournalError},
+    moving_in,
     sessions::{self, SessionTokens},
     sign_ups::{self, SignUpBy},
     states::check_points_here,
@@ -15,7 +16,7 @@ use super::{
 use crate::{
     crypto::{Curve, DidKey, SigningKey},
     plc::{self, ConstraintError, UnsignedOperation},
-    store::{Account, AccountState, CreateConflict, NewAccount, RepoStats, StoreError},
+    store::{Account, CreateConflict, NewAccount, OwnState, RepoStats, StoreError},
     syntax::{Did, Handle},
 };
 
@@ -34,6 +35,8 @@ pub struct SignUp {
     pub recovery_key: Option<String>,
     /// An existing DID to bring.
     pub did: Option<Did>,
+    /// The DID whose service-auth token came along.
+    pub issuer: Option<Did>,
     /// Whether a PLC operation came along.
     pub has_plc_op: bool,
     /// Who asks.
@@ -47,16 +50,31 @@ pub struct SignedUp {
     pub account: Account,
     /// Its session.
     pub tokens: SessionTokens,
-    /// Its DID document.
-    pub document: serde_json::Value,
+    /// Its DID document, if it could be read.
+    pub document: Option<serde_json::Value>,
 }
 
 /// Why no account was made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignUpError {
-    /// Moving an account in is not supported.
-    #[error("Bringing an existing DID is not supported by this server yet: create a new account without \"did\"")]
-    MovingIn,
+    /// Nothing shows that the DID's owner asks.
+    #[error("Missing auth to create account with did: {0}")]
+    MissingAuth(Did),
+    /// The DID has an account here, or had one.
+    #[error("There is already an account with the did {0}, or there was one")]
+    DidTaken(Did),
+    /// The DID asked for its account before, with another password.
+    #[error(
+        "An account for {0} was made here already and waits for its activation: send the password that it was made with, or \
+         sign in with it by com.atproto.server.createSession"
+    )]
+    MovingAlready(Did),
+    /// Too many passwords were wrong lately.
+    #[error(transparent)]
+    Guess(#[from] GuessError),
+    /// A did:web that this server does not make.
+    #[error("{0}")]
+    WebDid(&'static str),
     /// A PLC operation of the client's.
     #[error("Unsupported input: \"plcOp\"")]
     PlcOp,
@@ -106,8 +124,8 @@ impl From<JournalError> for SignUpError {
             }
             JournalError::Begin(CreateConflict::EmailTaken(email)) => Self::EmailTaken(email),
             JournalError::Begin(CreateConflict::InviteUnavailable) => Self::InviteUnavailable,
-            JournalError::Store(cause) => Self::Store(cause),
-            other @ (JournalError::Begin(CreateConflict::DidTaken | CreateConflict::Store(_))
+            JournalError::Store(cause) | JournalError::Begin(CreateConflict::Store(cause)) => Self::Store(cause),
+            other @ (JournalError::Begin(CreateConflict::DidTaken)
             | JournalError::Conflict(_)
             | JournalError::Rejected(_)
             | JournalError::Unavailable(_)
@@ -117,13 +135,22 @@ impl From<JournalError> for SignUpError {
     }
 }
 
-/// Makes an account with a new did:plc and opens its first session.
+/// Makes an account with a new did:plc, or with the DID that is brought along, and opens its first session.
 ///
 /// # Errors
 /// [`SignUpError`]; nothing is there then, except while the journal says [`JournalError::Pending`].
 pub async fn create_account(server: &Arc<Server>, sign_up: SignUp) -> Result<SignedUp, SignUpError> {
+    // Who asks once more is not new.
+    if let Some(did) = &sign_up.did
+        && let Some(waiting) = moving_in::again(server, did, &sign_up).await?
+    {
+        return Ok(waiting);
+    }
     let place = sign_ups::take_place(server, &sign_up.by).await?;
-    let made = make_account(server, sign_up).await;
+    let made = match sign_up.did.clone() {
+        Some(did) => moving_in::create(server, did, sign_up).await,
+        None => make_account(server, sign_up).await,
+    };
     // An account that may still come of it keeps its place.
     if !matches!(made, Ok(_) | Err(SignUpError::Journal(JournalError::Pending))) {
         sign_ups::give_back(server, place).await;
@@ -158,16 +185,13 @@ async fn make_account(server: &Arc<Server>, sign_up: SignUp) -> Result<SignedUp,
     let tokens = sessions::open(server, &account, None).await?;
     let document = serde_json::to_value(plc::DidDocument::of(&did, &state))
         .map_err(|cause| StoreError::Damaged(cause.to_string()))?;
-    Ok(SignedUp { account, tokens, document })
+    Ok(SignedUp { account, tokens, document: Some(document) })
 }
 
 /// The checks in the reference's order. Gives handle, address and password.
-async fn check_sign_up(server: &Server, sign_up: &SignUp) -> Result<(Handle, String, String), SignUpError> {
+pub(super) async fn check_sign_up(server: &Server, sign_up: &SignUp) -> Result<(Handle, String, String), SignUpError> {
     if sign_up.has_plc_op {
         return Err(SignUpError::PlcOp);
-    }
-    if sign_up.did.is_some() {
-        return Err(SignUpError::MovingIn);
     }
     let password = sign_up.password.clone().unwrap_or_default();
     check_new_password(&password)?;
@@ -180,8 +204,12 @@ async fn check_sign_up(server: &Server, sign_up: &SignUp) -> Result<(Handle, Str
     let email = parse_email(sign_up.email.as_deref())?;
     let handle = parse_handle(&sign_up.handle)?;
     let reserved = sign_up.by.reserved();
-    check_service_handle(&server.policy, &handle, reserved)?;
-    check_own_reservations(server, &handle, reserved).await?;
+    if let Some(did) = &sign_up.did {
+        check_handle_of(server, did, &handle, reserved).await?;
+    } else {
+        check_service_handle(&server.policy, &handle, reserved)?;
+        check_own_reservations(server, &handle, reserved).await?;
+    }
     if let Some(code) = &sign_up.invite_code
         && !server.store.invite_is_available(code).await?
     {
@@ -228,12 +256,14 @@ pub fn reserved_key_purpose(did_key: &str) -> String {
 /// How an account stands, for its owner who moves it.
 #[derive(Clone, Debug)]
 pub struct AccountStatus {
-    /// Whether it is not deactivated.
+    /// Whether its owner has it active, whatever the administrator laid on top of that.
     pub activated: bool,
     /// Whether the DID names this server and the account's key.
     pub valid_did: bool,
     /// Counts of its repository.
     pub stats: RepoStats,
+    /// Its preferences.
+    pub preferences: usize,
 }
 
 /// Looks how an account stands.
@@ -242,8 +272,9 @@ pub struct AccountStatus {
 /// When the database fails; a DID that cannot be read is just not valid.
 pub async fn check_status(server: &Server, account: &Account) -> Result<AccountStatus, StoreError> {
     let stats = server.store.repo_stats(account.id).await?;
-    let activated = !matches!(account.state, AccountState::Deactivated { .. });
-    Ok(AccountStatus { activated, valid_did: check_points_here(server, account).await.is_ok(), stats })
+    let activated = server.store.own_state(account.id).await? == Some(OwnState::Active);
+    let preferences = server.store.preferences(account.id).await?.len();
+    Ok(AccountStatus { activated, valid_did: check_points_here(server, account).await.is_ok(), stats, preferences })
 }
 
 #[cfg(test)]

@@ -27,8 +27,9 @@ async fn a_sign_up_gives_an_account_with_key_repository_document_and_session() {
     let made = world.signed_up("alice").await;
     let account = made.account;
     assert_eq!(account.email.as_deref(), Some("alice@example.com"));
-    assert_eq!(made.document["id"], account.did.as_str());
-    assert_eq!(made.document["alsoKnownAs"][0], "at://alice.test");
+    let document = made.document.unwrap();
+    assert_eq!(document["id"], account.did.as_str());
+    assert_eq!(document["alsoKnownAs"][0], "at://alice.test");
     let key = world.server.signing_key(&account).unwrap();
     assert_eq!(key.did_key().to_string(), account.signing_key);
     let (head, block) = world.server.store.commit_block(account.id).await.unwrap().unwrap();
@@ -75,8 +76,8 @@ async fn each_wrong_input_has_its_error_and_leaves_nothing() {
     let world = World::new().await;
     let w = &world;
     assert_eq!(refused(w, |s| s.has_plc_op = true).await, SignUpError::PlcOp);
-    let did = "did:plc:ewvi7nxzyoun6zhxrhs64oiz".parse().unwrap();
-    assert_eq!(refused(w, |s| s.did = Some(did)).await, SignUpError::MovingIn);
+    let did: Did = "did:plc:ewvi7nxzyoun6zhxrhs64oiz".parse().unwrap();
+    assert_eq!(refused(w, |s| s.did = Some(did.clone())).await, SignUpError::MissingAuth(did));
     assert!(matches!(refused(w, |s| s.password = None).await, SignUpError::Password(_)));
     assert!(matches!(refused(w, |s| s.password = Some(String::new())).await, SignUpError::Password(_)));
     assert!(matches!(refused(w, |s| s.password = Some("x".repeat(257))).await, SignUpError::Password(_)));

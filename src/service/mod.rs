@@ -24,6 +24,7 @@ pub mod lexicons;
 mod locks;
 pub mod mails;
 mod maintenance;
+mod moving_in;
 mod origin;
 mod passwords;
 pub mod preferences;
@@ -42,6 +43,7 @@ pub mod states;
 #[cfg(test)]
 pub(crate) mod testing;
 mod tids;
+pub mod web_dids;
 
 pub use guesses::{Guess, GuessError, guess_password, guess_secret};
 pub use journal::JournalTurns;

@@ -90,6 +90,8 @@ pub struct Policy {
     pub service_did: Did,
     /// Domains under which accounts get handles, each without the leading dot.
     pub handle_domains: Vec<String>,
+    /// Whether accounts may have a did:web under these domains, which the server serves.
+    pub did_web: bool,
     /// Whether sign-up needs an invite code.
     pub invite_required: bool,
     /// What else holds for sign-ups.

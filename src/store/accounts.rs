@@ -3,8 +3,8 @@
 use rusqlite::{Connection, Params, Row};
 
 use super::{
-    JournalId, NewJournalRow, Store, StoreError,
-    commit::{head_columns, timed},
+    ChangeSet, CommitRefused, JournalId, NewJournalRow, Store, StoreError,
+    commit::{head_columns, prepare, timed},
     journal::insert_row,
     sql,
     writer::Work,
@@ -91,6 +91,15 @@ pub struct NewAccount {
     pub created_at: Timestamp,
 }
 
+/// Where the document of an account's did:web is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebDid {
+    /// This server serves it.
+    Served,
+    /// Somewhere else, or it is no did:web.
+    Elsewhere,
+}
+
 /// Why an account cannot be begun.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CreateConflict {
@@ -142,6 +151,57 @@ impl Store {
             Ok((id, row))
         })
         .await
+    }
+
+    /// Makes an account whose DID stands already: the account in this state, its first commit, and the end of the key that
+    /// was reserved for it, in one transaction. `first` is for whatever account it becomes.
+    ///
+    /// # Errors
+    /// [`CreateConflict`]: what is in use, or that the invite code is not available.
+    pub async fn create_account(
+        &self,
+        account: NewAccount,
+        (state, web_did): (AccountState, WebDid),
+        first: ChangeSet,
+    ) -> Result<AccountId, CreateConflict> {
+        let inner = &self.inner;
+        let mut prepared = prepare(&inner.shared, &inner.points, first)?;
+        let (id, prepared) = self
+            .write(move |work| {
+                let id = insert_account(work.conn, &account)?;
+                if has_open_row(work.conn, &account.did)? {
+                    return Err(CreateConflict::DidTaken);
+                }
+                if let Some(code) = &account.invite_code {
+                    use_invite(work.conn, code, &account)?;
+                }
+                write_state(work.conn, id, &state)?;
+                if web_did == WebDid::Served {
+                    sql::execute(
+                        work.conn,
+                        "INSERT INTO web_dids (did, made_at) VALUES (?1, ?2)",
+                        (account.did.as_str(), account.created_at.as_micros()),
+                    )?;
+                }
+                sql::execute(
+                    work.conn,
+                    "DELETE FROM reserved_keys WHERE did_key = ?1 OR did = ?2",
+                    (&account.signing_key, account.did.as_str()),
+                )?;
+                prepared.make_for(id);
+                prepared.apply(work).map_err(|refused| match refused {
+                    CommitRefused::Store(cause) => cause,
+                    other @ (CommitRefused::StaleHead { .. }
+                    | CommitRefused::BlobMissing(_)
+                    | CommitRefused::Inactive(_)
+                    | CommitRefused::OverQuota(_)
+                    | CommitRefused::Gone) => StoreError::Damaged(format!("a first commit was refused: {other}")),
+                })?;
+                Ok((id, prepared))
+            })
+            .await?;
+        prepared.settle(&inner.shared);
+        Ok(id)
     }
 
     /// By DID; pending accounts are not found by this and the next two.
@@ -275,6 +335,23 @@ impl Store {
         self.point(|conn| {
             sql::one(conn, "SELECT sealed FROM reserved_keys WHERE did_key = ?1", [did_key], |row| sql::col(row, 0))
         })
+    }
+
+    /// Whether this server made a did:web and serves its document, even if its account is gone by now.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn is_served_did(&self, did: &Did) -> Result<bool, StoreError> {
+        self.point(|conn| sql::exists(conn, "SELECT 1 FROM web_dids WHERE did = ?1", [did.as_str()]))
+    }
+
+    /// The did:key that is reserved for a DID.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn reserved_for(&self, did: &Did) -> Result<Option<String>, StoreError> {
+        const QUERY: &str = "SELECT did_key FROM reserved_keys WHERE did = ?1";
+        self.point(|conn| sql::one(conn, QUERY, [did.as_str()], |row| sql::col(row, 0)))
     }
 
     /// A handle without a PLC operation (did:web accounts, or the directory says so already), with its events.

@@ -161,6 +161,11 @@ impl Prepared {
         self.account
     }
 
+    /// The same for another account, whose number was not known yet: good for a first commit only.
+    pub(super) fn make_for(&mut self, account: AccountId) {
+        self.account = account;
+    }
+
     /// The nodes and the CIDs that leave, for the cache.
     pub(super) fn settle(&self, shared: &Shared) {
         for (cid, node) in &self.nodes {

@@ -320,7 +320,8 @@ mod tests {
     /// Tables by account whose rows go with the account itself, by steps of their own, or not at all.
     const OTHERWISE: &[&str] = &["blobs", "deletions"];
     /// Tables by DID: what is public or must outlive the account stays, the rest goes at once.
-    const BY_DID: &[&str] = &["accounts", "deletions", "directory", "invite_uses", "journal", "reserved_keys"];
+    const BY_DID: &[&str] =
+        &["accounts", "deletions", "directory", "invite_uses", "journal", "reserved_keys", "web_dids"];
 
     fn tables_with(conn: &Connection, column: &str) -> Vec<String> {
         let query = "SELECT t.name FROM pragma_table_list AS t, pragma_table_info(t.name) AS c

@@ -48,7 +48,7 @@ mod tests;
 mod usage;
 mod writer;
 
-pub use accounts::{Account, AccountId, AccountState, CreateConflict, NewAccount};
+pub use accounts::{Account, AccountId, AccountState, CreateConflict, NewAccount, WebDid};
 pub use app_passwords::{AppPassword, ListedAppPassword, NewAppPassword, PutAppPassword};
 pub use audit::{AuditAccount, AuditBlob, AuditCollection, AuditFile, AuditHead, AuditNode, AuditReader, AuditRecord};
 pub use blob_files::{BlobFile, BlobFiles, BlobWrite, StagedBlob};

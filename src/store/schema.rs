@@ -23,6 +23,7 @@ const MIGRATIONS: &[M<'_>] = &[
     M::up(include_str!("migrations/0007_account_usage.sql")),
     M::up(include_str!("migrations/0008_preferences.sql")),
     M::up(include_str!("migrations/0009_mail.sql")),
+    M::up(include_str!("migrations/0010_did_web.sql")),
 ];
 
 /// Makes the directory, refuses file systems that cannot be trusted, and takes the lock, which the returned file holds.

@@ -9,7 +9,7 @@ use crate::{
     delegation::WELL_KNOWN_PATH,
     identity::DidDocument,
     lexicon::published,
-    service::Server,
+    service::{Server, web_dids::WebDids},
     store::{AccountState, StoreError},
     syntax::{Handle, Nsid},
     xrpc::{Reply, ReplyBody, XrpcError},
@@ -176,9 +176,22 @@ async fn atproto_did(server: &Server, host: &str) -> Reply {
     }
 }
 
-/// The server's own document. A handle's name has none: it would claim to be the server's DID.
+/// The document of the did:web that has this name, or the server's own. Another handle's name has none: it would claim to
+/// be the server's DID.
 async fn did_document(server: &Server, host: &str) -> Reply {
     let policy = &server.policy;
+    if let Ok(did) = format!("did:web:{}", host.to_ascii_lowercase()).parse()
+        && did != policy.service_did
+    {
+        match WebDids::new(server.store.clone(), policy.endpoint()).document(&did).await {
+            Ok(Some(document)) => {
+                return json(StatusCode::OK, &document)
+                    .with_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            }
+            Ok(None) => {}
+            Err(cause) => return XrpcError::from(cause).into_reply(),
+        }
+    }
     if DidDocument::did_web_url(&policy.service_did).is_none() || is_handle(server, host).await {
         return not_found();
     }
@@ -215,12 +228,19 @@ async fn tls_check(server: &Server, query: &str) -> Reply {
     let is_ours = is_service_domain(&server.policy.handle_domains, handle.as_str());
     match server.store.account_by_handle(&handle).await {
         Ok(Some(_)) if is_ours => success(),
+        Ok(None) if is_ours && is_did(server, &handle).await => success(),
         Ok(_) if !is_ours => {
             refused(StatusCode::BAD_REQUEST, "InvalidRequest", "handles are not provided on this domain")
         }
         Ok(_) => refused(StatusCode::NOT_FOUND, "NotFound", "handle not found for this domain"),
         Err(error) => XrpcError::from(error).into_reply(),
     }
+}
+
+/// Whether a name is that of a did:web, whatever handle its account has by now.
+async fn is_did(server: &Server, handle: &Handle) -> bool {
+    let Ok(did) = format!("did:web:{handle}").parse() else { return false };
+    server.store.is_served_did(&did).await.unwrap_or(false)
 }
 
 fn is_service_domain(domains: &[String], handle: &str) -> bool {
@@ -232,62 +252,5 @@ fn is_service_domain(domains: &[String], handle: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn body(reply: &Reply) -> String {
-        match &reply.body {
-            ReplyBody::Full(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
-            ReplyBody::Stream(_) => panic!("no page is a stream"),
-        }
-    }
-
-    #[test]
-    fn the_root_names_the_program_and_the_methods() {
-        let reply = asset("banner.txt");
-        assert_eq!(
-            (reply.status, &reply.headers[header::CONTENT_TYPE]),
-            (StatusCode::OK, &HeaderValue::from_static(TEXT))
-        );
-        assert!(body(&reply).contains("Housekey") && body(&reply).contains("/xrpc/"));
-        assert!(body(&asset("robots.txt")).contains("User-agent: *"));
-    }
-
-    #[test]
-    fn health_is_the_version_and_nothing_else() {
-        let good = health("0.1.0", Ok(()));
-        assert_eq!((good.status.as_u16(), body(&good).as_str()), (200, r#"{"version":"0.1.0"}"#));
-        let bad = health("0.1.0", Err(StoreError::Database("disk I/O error".to_owned())));
-        assert_eq!(bad.status.as_u16(), 503);
-        assert!(body(&bad).contains("Service Unavailable") && !body(&bad).contains("disk"));
-    }
-
-    #[test]
-    fn only_known_paths_are_pages() {
-        assert_eq!(Page::at("/.well-known/did.json"), Some(Page::DidDocument));
-        for path in ["/favicon.ico", "/xrpc/", "/.well-known/", "/.well-known/atproto-did/", "//", "", "/../etc/passwd"]
-        {
-            assert_eq!(Page::at(path), None, "{path}");
-        }
-    }
-
-    #[test]
-    fn a_lexicon_is_served_by_its_nsid_and_nothing_else_is() {
-        let reply = lexicon("dev.housekey.delegation.getDelegation");
-        assert!(body(&reply).contains("\"dev.housekey.delegation.getDelegation\""));
-        assert_eq!(reply.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
-        for other in ["dev.housekey.delegation.nonesuch", "..", "../mail/plc_operation", "dev/housekey", ""] {
-            assert_eq!(lexicon(other).status, StatusCode::NOT_FOUND, "{other}");
-        }
-        assert_eq!(Page::at("/lexicons/a.b.c.json"), Some(Page::Lexicon("a.b.c")));
-    }
-
-    #[test]
-    fn only_names_below_a_handle_domain_are_ours() {
-        let domains = ["pds.example.com".to_owned()];
-        assert!(is_service_domain(&domains, "alice.pds.example.com"));
-        for other in ["pds.example.com", "evilpds.example.com", "alice.example.com", ".pds.example.com"] {
-            assert!(!is_service_domain(&domains, other), "{other}");
-        }
-    }
-}
+#[path = "pds_tests.rs"]
+mod tests;

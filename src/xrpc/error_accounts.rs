@@ -47,7 +47,12 @@ impl From<SignUpError> for XrpcError {
     fn from(error: SignUpError) -> Self {
         let message = error.to_string();
         match error {
-            SignUpError::MovingIn
+            SignUpError::MissingAuth(_) | SignUpError::MovingAlready(_) => {
+                Self::unauthorized("AuthenticationRequired", message)
+            }
+            SignUpError::Guess(GuessError::TooMany(exceeded)) => Self::rate_limited(&exceeded, message),
+            SignUpError::DidTaken(_)
+            | SignUpError::WebDid(_)
             | SignUpError::PlcOp
             | SignUpError::Closed
             | SignUpError::EmailTaken(_)
@@ -62,7 +67,7 @@ impl From<SignUpError> for XrpcError {
             SignUpError::Handle(cause) => cause.into(),
             SignUpError::Busy(cause) => cause.into(),
             SignUpError::Journal(cause) => cause.into(),
-            SignUpError::Store(cause) => cause.into(),
+            SignUpError::Guess(GuessError::Store(cause)) | SignUpError::Store(cause) => cause.into(),
         }
     }
 }

@@ -23,7 +23,8 @@ async fn lived_in() -> (World, Account) {
         create("app.bsky.feed.post", json!({"text": format!("post {n}"), "createdAt": at})).await;
     }
     create("app.bsky.graph.follow", json!({"subject": "did:plc:ewvi7nxzyoun6zhxrhs64oiz", "createdAt": at})).await;
-    let picture = world.post_bytes("com.atproto.repo.uploadBlob", As::Bearer(&token), "image/png", PICTURE).await.ok();
+    let picture =
+        world.post_bytes("com.atproto.repo.uploadBlob", As::Bearer(&token), "image/png", PICTURE.to_vec()).await.ok();
     create("com.example.picture", json!({"picture": picture["blob"]})).await;
     (world, alice.account)
 }

@@ -22,11 +22,12 @@ use crate::{
         app_data::check_resigned,
         check_form, check_operation, check_statement, plan_operation,
     },
+    event::UnnumberedFrame,
     ipld::Cid,
     limits::delegation as limits,
     plc::{Entry, Operation},
     repo::RecordPath,
-    service::{Server, journal},
+    service::{AccountGuard, Server, journal},
     store::{Account, CommitRefused, DelegationChange, JournalKind, JournalState},
 };
 
@@ -371,22 +372,38 @@ pub(super) async fn claim(
     entries: &[AppData],
     change: &DelegationChange,
 ) -> Result<Changed, DelegationFailure> {
+    let guard = server.locks.lock(account.id).await;
+    claim_held(server, (account, guard), statement, entries, change, Vec::new()).await
+}
+
+/// The same for whoever holds the account's lock, with events that go with it.
+pub(super) async fn claim_held(
+    server: &Server,
+    (account, guard): (&Account, AccountGuard),
+    statement: Option<&Statement>,
+    entries: &[AppData],
+    change: &DelegationChange,
+    events: Vec<UnnumberedFrame>,
+) -> Result<Changed, DelegationFailure> {
     let rows = server.store.delegations(account.id).await?;
     let before = rows.into_iter().find(|row| row.id == change.id).and_then(|row| row.key);
     {
-        let _guard = server.locks.lock(account.id).await;
+        let _guard = guard;
         let row = records::row(&change.id, change.key.clone(), statement);
         let key = change.key.as_deref();
         match records::plan(server, account, &change.id, statement, key, entries).await? {
-            Some(commit) => server.store.commit_delegation(commit, row).await.map_err(|refused| match refused {
-                CommitRefused::Store(cause) => DelegationFailure::Store(cause),
-                CommitRefused::StaleHead { .. }
-                | CommitRefused::BlobMissing(_)
-                | CommitRefused::Inactive(_)
-                | CommitRefused::OverQuota(_)
-                | CommitRefused::Gone => DelegationError::PlcConflict.into(),
-            })?,
-            None => server.store.put_delegations(account.id, vec![row], None, Vec::new()).await?,
+            Some(mut commit) => {
+                commit.events.extend(events);
+                server.store.commit_delegation(commit, row).await.map_err(|refused| match refused {
+                    CommitRefused::Store(cause) => DelegationFailure::Store(cause),
+                    CommitRefused::StaleHead { .. }
+                    | CommitRefused::BlobMissing(_)
+                    | CommitRefused::Inactive(_)
+                    | CommitRefused::OverQuota(_)
+                    | CommitRefused::Gone => DelegationError::PlcConflict.into(),
+                })?;
+            }
+            None => server.store.put_delegations(account.id, vec![row], None, events).await?,
         }
     }
     tell_owner_of_change(server, account, change, before.as_deref()).await;

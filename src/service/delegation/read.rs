@@ -128,12 +128,10 @@ async fn current_rows(
     if !differs(&rows, &document, wanted) || server.store.has_open_change(&account.did).await? {
         return Ok(rows);
     }
-    if account.did.is_plc() {
-        match refresh(server, account, Occasion::Round).await {
-            Ok(_) => return Ok(server.store.delegations(account.id).await?),
-            Err(DelegationFailure::Store(cause)) => return Err(cause.into()),
-            Err(cause) => tracing::warn!(did = %account.did, "delegations could not be brought up to date: {cause}"),
-        }
+    match refresh(server, account, Occasion::Round).await {
+        Ok(_) => return Ok(server.store.delegations(account.id).await?),
+        Err(DelegationFailure::Store(cause)) => return Err(cause.into()),
+        Err(cause) => tracing::warn!(did = %account.did, "delegations could not be brought up to date: {cause}"),
     }
     Ok(overlaid(rows, &document))
 }

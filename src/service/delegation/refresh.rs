@@ -3,19 +3,21 @@
 use super::{
     DelegationFailure,
     change::current_of,
-    ground::{ids_with_statements, log_of, statements, verified},
+    ground::{document_key, document_keys, ids_with_statements, log_of, statements, verified},
     mails::tell_owner_of_unproven,
 };
 use crate::{
     crypto::DelegateKey,
     delegation::{
-        DelegationId, NamedKey, Statement, VerifiedLog,
+        DelegationError, DelegationId, NamedKey, Statement, VerifiedLog,
         anchor::IdLog,
         history::{Era, last_proven},
         proof::prove,
+        web::{Chain, WebDocument},
     },
     event,
     limits::journal::FAILED_ROWS_WATCHED_FOR,
+    outbound::Freshness,
     service::Server,
     store::{Account, AccountState, DelegationRow, DelegationState, JournalState},
 };
@@ -38,9 +40,9 @@ pub(super) enum Looked {
     Busy,
 }
 
-/// Reads the log of a did:plc and sets its delegations by it. An operation that came from elsewhere is announced, and the
-/// owner is mailed where it names a key that no statement here bears out, or none any more. While a change of the
-/// account's own is open, nothing is done: its operation would look like a stranger's.
+/// Reads the log of a did:plc, or the document of a did:web, and sets the account's delegations by it. An operation that
+/// came from elsewhere is announced, and the owner is mailed where it names a key that no statement here bears out, or none
+/// any more. While a change of the account's own is open, nothing is done: its operation would look like a stranger's.
 ///
 /// # Errors
 /// [`DelegationFailure`]: nothing was changed.
@@ -50,7 +52,7 @@ pub(super) async fn refresh(
     occasion: Occasion,
 ) -> Result<Looked, DelegationFailure> {
     if !account.did.is_plc() {
-        return Ok(Looked::Done);
+        return refresh_web(server, account).await;
     }
     let log = log_of(server, account).await?;
     let verified = verified(account, &log)?;
@@ -78,10 +80,7 @@ pub(super) async fn refresh(
     if has_moved {
         server.resolver.forget(&account.did).await;
     }
-    for difference in changed.iter().filter(|difference| is_here && difference.is_unproven()) {
-        let (before, now) = (difference.key_before(), difference.now.key.as_deref());
-        tell_owner_of_unproven(server, account, &difference.now.id, before, now).await;
-    }
+    tell_owner(server, account, &changed).await;
     Ok(Looked::Done)
 }
 
@@ -157,6 +156,56 @@ async fn differences(
     Ok(changed)
 }
 
+/// The same for a did:web: the document says which keys there are, the statements which of them are borne out. There is no
+/// history to announce, and whoever changes the document announces it; the owner hears of a key without a statement all the
+/// same. A document that this server serves is as it is stored.
+async fn refresh_web(server: &Server, account: &Account) -> Result<Looked, DelegationFailure> {
+    if server.store.is_served_did(&account.did).await? {
+        return Ok(Looked::Done);
+    }
+    let document = server.resolver.did(&account.did, Freshness::Now).await.map_err(|cause| {
+        DelegationError::DidNotManaged(format!("the DID document of {} cannot be read: {cause}", account.did))
+    })?;
+    let server_keys: Vec<String> = document.signing_key.iter().map(ToString::to_string).collect();
+    let before = server.store.delegations(account.id).await?;
+    let mut ids = ids_with_statements(server, account).await?;
+    ids.extend(before.iter().map(|row| row.id.clone()));
+    ids.extend(document_keys(&document).into_iter().map(|(id, _)| id));
+    ids.sort_unstable();
+    ids.dedup();
+    let mut changed = Vec::new();
+    for id in ids {
+        let statements = statements(server, account, &id).await?;
+        let key = document_key(&document, &id);
+        let web = WebDocument { key: key.as_deref(), server_keys: &server_keys };
+        let (proven, _) = Chain::read(&account.did, &id, &statements).prove(web);
+        let old = before.iter().find(|row| row.id == id);
+        if let Some(now) = row_by(&proven.eras, &id, key.as_deref())
+            && old != Some(&now)
+        {
+            changed.push(Difference { before: old.cloned(), now });
+        }
+    }
+    if !changed.is_empty() {
+        let rows = changed.iter().map(|difference| difference.now.clone()).collect();
+        server.store.put_delegations(account.id, rows, None, Vec::new()).await?;
+    }
+    tell_owner(server, account, &changed).await;
+    Ok(Looked::Done)
+}
+
+/// Mails the owner of the keys that came without a statement. An account that was switched off here may have moved: what
+/// happens to it is its new server's to tell.
+async fn tell_owner(server: &Server, account: &Account, changed: &[Difference]) {
+    if matches!(account.state, AccountState::Deactivated { .. }) {
+        return;
+    }
+    for difference in changed.iter().filter(|difference| difference.is_unproven()) {
+        let (before, now) = (difference.key_before(), difference.now.key.as_deref());
+        tell_owner_of_unproven(server, account, &difference.now.id, before, now).await;
+    }
+}
+
 /// The ids that the log names now with a key that a delegation may have.
 fn named(log: &VerifiedLog<'_>) -> Vec<DelegationId> {
     let methods = log.data().into_iter().flat_map(|data| &data.verification_methods);
@@ -172,15 +221,20 @@ fn row_of(
     statements: &[Statement],
 ) -> Option<DelegationRow> {
     let eras = prove(&account.did, id, &IdLog::read(log, id), statements, None).eras;
+    // A tombstone leaves no state to ask; the log's last value is none then.
+    row_by(&eras, id, current_of(log, id).as_deref())
+}
+
+/// A delegation by its history and the key that the document names now.
+fn row_by(eras: &[Era], id: &DelegationId, current: Option<&str>) -> Option<DelegationRow> {
     let last = eras.last()?;
     let state = match &last.key {
         None => DelegationState::Ended,
         Some(_) if last.is_proven() => DelegationState::Active,
         Some(_) => DelegationState::Unproven,
     };
-    let shown = if state == DelegationState::Ended { Some(last) } else { last_proven(&eras) };
+    let shown = if state == DelegationState::Ended { Some(last) } else { last_proven(eras) };
     let statement = shown.and_then(Era::best_proof).map(|proof| proof.statement);
-    // A tombstone leaves no state to ask; the log's last value is none then.
-    let key = last.key.as_ref().map(NamedKey::as_str).filter(|key| current_of(log, id).as_deref() == Some(*key));
+    let key = last.key.as_ref().map(NamedKey::as_str).filter(|key| current == Some(*key));
     Some(DelegationRow { id: id.clone(), key: key.map(str::to_owned), state, statement })
 }

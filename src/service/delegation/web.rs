@@ -1,23 +1,24 @@
 //! did:web: the document is changed where it is hosted, so a change here only adds the statement once the document says
-//! what it says.
+//! what it says. Where this server hosts it, both change together.
 
 use std::sync::Arc;
 
 use super::{
     Changed, DelegationFailure,
-    change::{ChangeRequest, claim, consent_to, fresh_entries, is_here, present},
+    change::{ChangeRequest, claim, claim_held, consent_to, fresh_entries, is_here, present},
     consent::{Consent, Subject},
     ground::{document_key, ids_with_statements, server_keys, statements},
 };
 use crate::{
     delegation::{
-        Account as Checked, CheckedStatement, DelegationError, DelegationId, Ground, NamedKey, Purpose, Session,
-        Statement, check_statement,
+        Account as Checked, AppData, CheckedStatement, DelegationError, DelegationId, Ground, NamedKey, Purpose,
+        Session, Statement, check_statement,
         web::{Chain, WebDocument},
     },
+    event,
     identity::DidDocument,
     outbound::Freshness,
-    service::Server,
+    service::{AccountGuard, Server},
     store::{Account, DelegationChange},
 };
 
@@ -30,6 +31,7 @@ pub(super) async fn change(
     statement: &Statement,
     request: &ChangeRequest,
 ) -> Result<Changed, DelegationFailure> {
+    let served = Served::of(server, account).await?;
     let ground = WebGround::read(server, account, statement.id()).await?;
     if is_here(server, account, statement).await? {
         return Ok(present(account, statement, ground.key, None));
@@ -41,7 +43,7 @@ pub(super) async fn change(
         return Err(DelegationError::InvalidOperation("a did:web has no PLC operations".to_owned()).into());
     }
     let key = statement.key().map(|key| key.as_str().to_owned());
-    if ground.key != key {
+    if ground.key != key && served.is_none() {
         return Err(DelegationError::DidNotManaged(to_do(account, statement.id(), key.as_deref())).into());
     }
     consent.take(server, account).await?;
@@ -52,7 +54,35 @@ pub(super) async fn change(
         statement: Some(statement.to_json()),
         entries: request.app_data.clone(),
     };
-    claim(server, account, Some(statement), &entries, &change).await
+    match served {
+        Some(served) => served.change(server, account, Some(statement), &entries, &change).await,
+        None => claim(server, account, Some(statement), &entries, &change).await,
+    }
+}
+
+/// A document that this server serves itself: the change of it, the statement and the events become true together. Holds
+/// the account's lock from the reading to the writing, since there is no log that could refuse the second of two changes.
+struct Served(AccountGuard);
+
+impl Served {
+    async fn of(server: &Server, account: &Account) -> Result<Option<Self>, DelegationFailure> {
+        if !server.store.is_served_did(&account.did).await? {
+            return Ok(None);
+        }
+        Ok(Some(Self(server.locks.lock(account.id).await)))
+    }
+
+    async fn change(
+        self,
+        server: &Server,
+        account: &Account,
+        statement: Option<&Statement>,
+        entries: &[AppData],
+        change: &DelegationChange,
+    ) -> Result<Changed, DelegationFailure> {
+        let events = vec![event::identity(&account.did, Some(&account.handle), server.now())];
+        claim_held(server, (account, self.0), statement, entries, change, events).await
+    }
 }
 
 /// The end of a delegation whose key is lost.
@@ -62,18 +92,22 @@ pub(super) async fn end(
     id: &DelegationId,
     token: Option<&str>,
 ) -> Result<Changed, DelegationFailure> {
+    let served = Served::of(server, account).await?;
     let ground = WebGround::read(server, account, id).await?;
     if ground.before(None).is_none() {
         return Err(DelegationError::DelegationNotFound.into());
     }
     let consent = Consent::by_code(server, account, &Subject::End(id.clone()), token).await?;
-    if ground.key.is_some() {
+    if ground.key.is_some() && served.is_none() {
         return Err(DelegationError::DidNotManaged(to_do(account, id, None)).into());
     }
     consent.take(server, account).await?;
     let change =
         DelegationChange { id: id.clone(), key: None, statement_cid: None, statement: None, entries: Vec::new() };
-    claim(server, account, None, &[], &change).await
+    match served {
+        Some(served) => served.change(server, account, None, &[], &change).await,
+        None => claim(server, account, None, &[], &change).await,
+    }
 }
 
 /// The key that an id has before a change to nothing.

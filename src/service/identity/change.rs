@@ -129,6 +129,9 @@ pub async fn update_handle_as(
         }
     }
     if !account.did.is_plc() {
+        if server.store.is_served_did(&account.did).await? {
+            return announce_handle(server, account, &handle).await;
+        }
         let document = server.resolver.did(&account.did, Freshness::Now).await;
         let document = document.map_err(|cause| UpdateHandleError::Document(cause.to_string()))?;
         if document.handle.as_ref() != Some(&handle) {

@@ -63,8 +63,8 @@ impl World {
     }
 
     /// A procedure with a body of bytes.
-    pub(crate) async fn post_bytes(&self, nsid: &str, who: As<'_>, kind: &str, bytes: &'static [u8]) -> Answer {
-        self.call(Method::POST, nsid, who, RequestBody::full(kind, bytes)).await
+    pub(crate) async fn post_bytes(&self, nsid: &str, who: As<'_>, content_type: &str, body: Vec<u8>) -> Answer {
+        self.call(Method::POST, nsid, who, RequestBody::full(content_type, body)).await
     }
 
     async fn call(&self, method: Method, target: &str, who: As<'_>, body: RequestBody) -> Answer {

@@ -27,6 +27,7 @@ use super::{
     delegation::RenderedBodies,
     mails::{self, Outbox},
     security_log::SecurityLog,
+    web_dids::WebDids,
 };
 use crate::{
     clock::{Clock, ManualClock, Timestamp},
@@ -55,6 +56,7 @@ pub(crate) fn policy() -> Policy {
         public_url: "https://pds.example.com".parse().unwrap(),
         service_did: "did:web:pds.example.com".parse().unwrap(),
         handle_domains: vec!["test".to_owned()],
+        did_web: true,
         invite_required: false,
         sign_up: SignUpRules::default(),
         recovery_did_key: None,
@@ -225,10 +227,12 @@ fn start(
         stale: Duration::from_hours(1),
         max: Duration::from_hours(24),
     };
+    let resolver = Resolver::new(resolver, &outbound, client.clone(), Arc::clone(&clock), tasks.clone()).unwrap();
+    resolver.set_local(Arc::new(WebDids::new(store.clone(), policy.endpoint())));
     // What the operator keeps is the same in every run.
     let kept = SeededEntropy::new(u64::MAX);
     Arc::new(Server {
-        resolver: Resolver::new(resolver, &outbound, client.clone(), Arc::clone(&clock), tasks.clone()).unwrap(),
+        resolver,
         plc: PlcClient::new(around.directory.url(), &outbound).unwrap(),
         mailer: Mailer::new(smtp.as_ref()).unwrap(),
         relays: {

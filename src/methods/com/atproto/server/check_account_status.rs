@@ -25,7 +25,8 @@ pub struct Output {
     repo_rev: Tid,
     repo_blocks: u64,
     indexed_records: u64,
-    private_state_values: u64,
+    // The preferences.
+    private_state_values: usize,
     expected_blobs: u64,
     imported_blobs: u64,
     // Not in the lexicon: how much of its quota the account uses.
@@ -49,7 +50,7 @@ impl Query for CheckAccountStatus {
             repo_rev: head.rev,
             repo_blocks: status.stats.blocks,
             indexed_records: status.stats.records,
-            private_state_values: 0,
+            private_state_values: status.preferences,
             expected_blobs: status.stats.expected_blobs,
             imported_blobs: status.stats.imported_blobs,
             housekey_usage: usage_of(server, auth.account.id).await?,

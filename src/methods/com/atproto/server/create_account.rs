@@ -43,7 +43,8 @@ pub struct Output {
     refresh_jwt: String,
     handle: Handle,
     did: Did,
-    did_doc: serde_json::Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    did_doc: Option<serde_json::Value>,
 }
 
 impl Procedure for CreateAccount {
@@ -58,6 +59,7 @@ impl Procedure for CreateAccount {
         auth: OptionalServiceAuth,
         Json(input): Json<Input>,
     ) -> Result<Json<Output>, XrpcError> {
+        let by = by(&auth, input.allow_reserved)?;
         let sign_up = SignUp {
             handle: input.handle,
             email: input.email,
@@ -65,8 +67,9 @@ impl Procedure for CreateAccount {
             invite_code: input.invite_code,
             recovery_key: input.recovery_key,
             did: input.did,
+            issuer: auth.issuer,
             has_plc_op: input.plc_op.is_some(),
-            by: by(&auth, input.allow_reserved)?,
+            by,
         };
         let made = create_account(server, sign_up).await?;
         Ok(Json(Output {

@@ -7,6 +7,8 @@ mod data;
 mod elsewhere;
 mod refusals;
 mod schedules;
+mod self_hosted;
+mod served;
 
 use std::time::Duration;
 
@@ -110,8 +112,13 @@ impl Alice {
         self.world.mailbox.code()
     }
 
+    /// Her DID as a parameter of a query.
+    fn actor(&self) -> String {
+        self.account.did.as_str().replace('%', "%25")
+    }
+
     async fn get(&self, method: &str) -> Answer {
-        let target = format!("dev.housekey.delegation.{method}?actor={}&id={}", self.account.did, self.id);
+        let target = format!("dev.housekey.delegation.{method}?actor={}&id={}", self.actor(), self.id);
         self.world.get(&target, As::Nobody).await
     }
 
@@ -142,10 +149,8 @@ impl Alice {
 
     /// The keys of the statement records.
     async fn records(&self) -> Vec<String> {
-        let target = format!(
-            "com.atproto.repo.listRecords?repo={}&collection=dev.housekey.delegation.statement",
-            self.account.did
-        );
+        let target =
+            format!("com.atproto.repo.listRecords?repo={}&collection=dev.housekey.delegation.statement", self.actor());
         let found = self.world.get(&target, As::Nobody).await.ok();
         found["records"].as_array().unwrap().iter().map(|record| record["uri"].as_str().unwrap().to_owned()).collect()
     }
