@@ -121,7 +121,7 @@ impl Account {
         let last = Tid::new(now(), 0);
         let planned = genesis(&did, last, &key);
         let effect = JournalEffect::CreateAccount(change_set(id, &did, None, &planned));
-        store.journal_apply(journal, effect, now()).await.unwrap();
+        store.journal_apply(journal, effect, now(), None).await.unwrap();
         Self { id, did, key, last }
     }
 

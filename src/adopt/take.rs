@@ -188,12 +188,12 @@ impl Taker<'_> {
         let (store, now) = (&self.server.store, self.server.now());
         for blob in blobs {
             if let (Some(reference), Ok(cid)) = (blob.taken_down.clone(), blob.cid.parse::<Cid>()) {
-                store.set_blob_takedown(id, &cid, Some(reference), now).await?;
+                store.set_blob_takedown(id, &cid, Some(reference), now, None).await?;
             }
         }
         for (path, reference) in Actor::record_takedowns(db)? {
             if let Ok(path) = path.parse::<RecordPath>() {
-                store.set_record_takedown(id, &path, Some(reference), now).await?;
+                store.set_record_takedown(id, &path, Some(reference), now, None).await?;
             }
         }
         Ok(())
@@ -302,7 +302,7 @@ impl Taker<'_> {
             let created_at = time(&created_at).unwrap_or(Timestamp::EPOCH);
             let new = NewAppPassword { account, name, hash, privileged, created_at };
             // Names are unique there too, and whoever has more than are made here keeps them.
-            if self.server.store.put_app_password(new, usize::MAX).await? == PutAppPassword::Stored {
+            if self.server.store.put_app_password(new, usize::MAX, None).await? == PutAppPassword::Stored {
                 taken += 1;
             }
         }
@@ -338,7 +338,7 @@ impl Taker<'_> {
     async fn set_state(&self, id: AccountId, account: &ForeignAccount) -> Result<&'static str, TakeError> {
         if account.invites_disabled {
             let rights = InviteRights { is_disabled: true, note: None };
-            self.server.store.set_invite_rights(id, rights).await?;
+            self.server.store.set_invite_rights(id, rights, None).await?;
         }
         let mut name = "active";
         if account.deactivated_at.is_some() {

@@ -1,7 +1,7 @@
 //! `housekey account …`: as the administrator of a running server.
 
 use super::{
-    Failure, account_change,
+    Failure, account_change, account_owner,
     api::{Api, ServerArgs},
     print_json,
 };
@@ -33,6 +33,8 @@ Examples:
   housekey account takedown at://did:plc:abc…/app.bsky.feed.post/3k…
   housekey account restore alice.pds.example.com
   housekey account handle alice.pds.example.com pds.example.com
+  housekey account email alice.pds.example.com alice@example.net
+  housekey account write alice.pds.example.com --subject Tonight < letter.txt
   housekey account delete alice.pds.example.com
   housekey account log alice.pds.example.com")]
 pub(super) struct Account {
@@ -76,7 +78,7 @@ enum Verb {
         #[command(flatten)]
         common: Common,
     },
-    /// Show who signed in to an account, who was refused, and what changed about it
+    /// Show who signed in to an account, who was refused, which codes were asked for, and what changed about it
     Log {
         /// Its handle or DID
         actor: AtIdentifier,
@@ -102,8 +104,17 @@ enum Verb {
         #[command(flatten)]
         common: Common,
     },
+    /// Reserve a handle, so that nobody gets it but from the administrator
+    Reserve {
+        /// The handle
+        handle: String,
+        #[command(flatten)]
+        common: Common,
+    },
     #[command(flatten)]
     Change(account_change::Change),
+    #[command(flatten)]
+    Owner(account_owner::Owner),
 }
 
 #[derive(Debug, Args)]
@@ -145,14 +156,20 @@ impl Account {
                 let made = api.admin_post("dev.housekey.admin.createCode", &request).await?;
                 show_code(&made, common.json);
             }
+            Verb::Reserve { handle, common } => {
+                let request = json!({"handle": handle});
+                Api::new(&common.server)?.admin_post("com.atproto.temp.addReservedHandle", &request).await?;
+                account_change::tell(&common, &request, &format!("{handle} is reserved."));
+            }
             Verb::Change(change) => change.run().await?,
+            Verb::Owner(owner) => owner.run().await?,
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// The password in the file, or one that is made.
-fn new_password(file: Option<&Path>) -> Result<String, Failure> {
+pub(super) fn new_password(file: Option<&Path>) -> Result<String, Failure> {
     match file {
         Some(path) => fs::read_to_string(path)
             .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())

@@ -185,7 +185,7 @@ async fn update(actor: &AtIdentifier, common: &Common, what: &str, applied: bool
 }
 
 /// Calls a method that takes the account's DID under `key`.
-async fn post(
+pub(super) async fn post(
     actor: &AtIdentifier,
     common: &Common,
     nsid: &str,
@@ -209,7 +209,7 @@ async fn post(
 }
 
 /// The subject as the lexicon writes it.
-async fn reference_to(api: &Api, subject: &Subject) -> Result<Value, Failure> {
+pub(super) async fn reference_to(api: &Api, subject: &Subject) -> Result<Value, Failure> {
     if let Ok(uri) = subject.subject.parse::<AtUri>() {
         if subject.blob.is_some() {
             return Err(Failure::usage("a blob belongs to an account: name that, not a record"));
@@ -243,7 +243,7 @@ pub(super) async fn find(api: &Api, actor: &AtIdentifier) -> Result<Value, Failu
     }
 }
 
-fn tell(common: &Common, said: &Value, done: &str) {
+pub(super) fn tell(common: &Common, said: &Value, done: &str) {
     if common.json {
         print_json(said);
     } else {
@@ -251,6 +251,6 @@ fn tell(common: &Common, said: &Value, done: &str) {
     }
 }
 
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }

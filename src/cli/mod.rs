@@ -4,6 +4,7 @@
 
 mod account;
 mod account_change;
+mod account_owner;
 mod adopt;
 mod api;
 mod ask;
@@ -65,7 +66,7 @@ enum Command {
     Exec(exec::Exec),
     /// Take over the data of a reference PDS
     Adopt(adopt::Adopt),
-    /// Create, list, show, change, take down and delete the accounts of a running server
+    /// Create, list, show, change, take down and delete the accounts of a running server, and write to their owners
     Account(account::Account),
     /// Make, list and disable the invite codes of a running server
     Invite(invite::Invite),

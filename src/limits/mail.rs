@@ -26,6 +26,12 @@ pub const GIVE_UP_AFTER: Duration = Duration::from_hours(72);
 /// longer than the longest span of a budget, which is counted there.
 pub const KEEP_SETTLED: Duration = Duration::from_hours(7 * 24);
 
+/// Bytes of what the administrator writes to an owner: more than anybody reads, less than a mail server refuses.
+pub const LETTER_BYTES: usize = 64 << 10;
+
+/// Characters of the subject of that: one line of a header.
+pub const LETTER_SUBJECT_CHARS: usize = 200;
+
 /// How often the outbox is looked at when nothing rings.
 pub const OUTBOX_EVERY: Duration = Duration::from_mins(1);
 

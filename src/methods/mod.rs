@@ -52,7 +52,10 @@ fn administration(methods: Methods) -> Methods {
         .query::<admin::GetInviteCodes>()
         .query::<admin::GetSubjectStatus>()
         .query::<admin::SearchAccounts>()
+        .procedure::<admin::SendEmail>()
+        .procedure::<admin::UpdateAccountEmail>()
         .procedure::<admin::UpdateAccountHandle>()
+        .procedure::<admin::UpdateAccountPassword>()
         .procedure::<admin::UpdateAccountSigningKey>()
         .procedure::<admin::UpdateSubjectStatus>()
         // com.atproto.moderation

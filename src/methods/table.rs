@@ -14,17 +14,11 @@ enum Fate {
 
 use Fate::{Proxied, Refused};
 
-/// Why a method is refused that a later version may serve.
-const NOT_YET: &str = "not in this version yet";
-
 /// Methods that are not served, by their name or (with a dot at the end) their family. The longest entry counts.
 const ELSEWHERE: &[(&str, Fate, &str)] = &[
     ("app.bsky.", Proxied, "the AppView answers it: the configured one, or the one that `atproto-proxy` names"),
     ("chat.bsky.", Proxied, "the chat service answers it"),
     ("tools.ozone.", Proxied, "the moderation service answers it"),
-    ("com.atproto.admin.sendEmail", Refused, NOT_YET),
-    ("com.atproto.admin.updateAccountEmail", Refused, NOT_YET),
-    ("com.atproto.admin.updateAccountPassword", Refused, NOT_YET),
     ("com.atproto.label.", Proxied, "labelers publish labels; one that `atproto-proxy` names answers it"),
     ("com.atproto.moderation.createReport", Proxied, "the report service answers it"),
     ("com.atproto.sync.getHostStatus", Refused, "only relays know of hosts"),

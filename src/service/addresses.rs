@@ -6,8 +6,9 @@ use super::{
     codes::{self, CodeError},
     email::{EmailError, parse_email},
     mails::{self, MailFailure, letters},
+    security_log,
 };
-use crate::store::{Account, CodeChange, CodePurpose, StoreError};
+use crate::store::{Account, CodeChange, CodePurpose, SecurityKind, StoreError};
 
 /// Why an address was not confirmed or changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +43,8 @@ pub async fn confirm(server: &Server, account: &Account, email: &str, typed: &st
         return Err(AddressError::NotTheAccounts);
     }
     let code = codes::hash_of(typed).ok_or(CodeError::Invalid)?;
-    done(server.store.confirm_email(account.id, &email, code, server.now()).await?, email)
+    let noted = security_log::event(server, account.id, SecurityKind::EmailConfirmed, None);
+    done(server.store.confirm_email(account.id, &email, code, server.now(), noted).await?, email)
 }
 
 /// Mails the code that [`update`] asks for, if it asks for one: says whether it does.
@@ -70,7 +72,8 @@ pub async fn update(server: &Server, account: &Account, email: &str, typed: Opti
         Some(typed) => Some(codes::hash_of(typed).ok_or(CodeError::Invalid)?),
         None => None,
     };
-    let changed = server.store.change_email(account.id, &email, code, server.now()).await?;
+    let noted = security_log::event(server, account.id, SecurityKind::EmailChanged, None);
+    let changed = server.store.change_email(account.id, &email, code, server.now(), noted).await?;
     done(changed, email.clone())?;
     tell_before(server, account, &email).await;
     Ok(())
@@ -82,7 +85,8 @@ pub async fn update(server: &Server, account: &Account, email: &str, typed: Opti
 /// [`AddressError`]; nothing was changed then.
 pub async fn set(server: &Server, account: &Account, email: &str) -> Result<(), AddressError> {
     let email = parse_email(Some(email))?;
-    done(server.store.set_email(account.id, &email).await?, email.clone())?;
+    let noted = security_log::event(server, account.id, SecurityKind::EmailChanged, None);
+    done(server.store.set_email(account.id, &email, noted).await?, email.clone())?;
     tell_before(server, account, &email).await;
     Ok(())
 }

@@ -3,12 +3,12 @@
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use super::{PasswordsBusy, Server};
+use super::{PasswordsBusy, Server, security_log};
 use crate::{
     clock::Timestamp,
     crypto::{Secret, scrypt_hash, token},
     limits::accounts as limits,
-    store::{Account, AccountId, AppPassword, NewAppPassword, PutAppPassword, StoreError},
+    store::{Account, AccountId, AppPassword, NewAppPassword, PutAppPassword, SecurityKind, StoreError},
     syntax::Did,
 };
 
@@ -65,6 +65,7 @@ pub async fn create(
     }
     let password = token::app_password(server.entropy.as_ref());
     let created_at = server.now();
+    let noted = security_log::event(server, account.id, SecurityKind::AppPasswordCreated, Some(&name));
     let new = NewAppPassword {
         account: account.id,
         name,
@@ -72,11 +73,20 @@ pub async fn create(
         privileged: rights == Rights::Privileged,
         created_at,
     };
-    match server.store.put_app_password(new, limits::APP_PASSWORDS_PER_ACCOUNT).await? {
+    match server.store.put_app_password(new, limits::APP_PASSWORDS_PER_ACCOUNT, Some(noted)).await? {
         PutAppPassword::Stored => Ok(Made { password, created_at }),
         PutAppPassword::NameTaken => Err(AppPasswordError::NameTaken),
         PutAppPassword::TooMany => Err(AppPasswordError::TooMany),
     }
+}
+
+/// Takes an app password back, and ends its sessions; nothing happens if there is none of that name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn revoke(server: &Server, account: &Account, name: &str) -> Result<(), StoreError> {
+    let noted = security_log::event(server, account.id, SecurityKind::AppPasswordRevoked, Some(name));
+    server.store.revoke_app_password(account.id, name, noted).await
 }
 
 /// The app password of this account that was typed, if it is one. One that came from the reference is hashed anew.

@@ -8,12 +8,13 @@ use sha2::{Digest, Sha256};
 use super::{
     Server,
     mails::{self, Letter, MailFailure, MailKind, letters},
+    security_log,
 };
 use crate::{
     clock::Timestamp,
     crypto::{Secret, token},
     limits::accounts as limits,
-    store::{Account, CodePurpose, NewCode, StoreError, TakeCode},
+    store::{Account, CodePurpose, NewCode, NewSecurityEvent, SecurityKind, StoreError, TakeCode},
 };
 
 /// Characters of a code without its hyphen.
@@ -48,8 +49,22 @@ pub enum CodeError {
 /// When the database fails.
 pub async fn issue(server: &Server, account: &Account, purpose: CodePurpose) -> Result<Issued, StoreError> {
     let (issued, new) = make(server, account, purpose, code_hash);
-    server.store.put_code(new.account, new.purpose, new.hash, new.expires_at).await?;
+    put_issued(server, new).await?;
     Ok(issued)
+}
+
+/// Stores a code that the administrator is told, and notes it for the owner, whose mailbox does not show it.
+pub(super) async fn put_issued(server: &Server, new: NewCode) -> Result<(), StoreError> {
+    let detail = match new.purpose {
+        CodePurpose::PlcOperation => "a code for a change of the DID was made",
+        CodePurpose::ConfirmEmail => "a code to confirm the e-mail address was made",
+        CodePurpose::UpdateEmail => "a code to change the e-mail address was made",
+        CodePurpose::ResetPassword => "a code to reset the password was made",
+        CodePurpose::DeleteAccount => "a code to delete the account was made",
+        CodePurpose::Delegation => "a code for a change of a delegation was made",
+    };
+    let noted = security_log::event(server, new.account, SecurityKind::AdminAction, Some(detail));
+    server.store.put_code(new, Some(noted)).await
 }
 
 /// Mails a code to the account's owner; one before is over.
@@ -94,13 +109,19 @@ pub(super) fn make(
     (Issued { code, expires_at }, new)
 }
 
-/// Uses a code up.
+/// Uses a code up, and notes with it what it permitted.
 ///
 /// # Errors
 /// [`CodeError`]; a wrong code counts as a try.
-pub async fn take(server: &Server, account: &Account, purpose: CodePurpose, typed: &str) -> Result<(), CodeError> {
+pub async fn take(
+    server: &Server,
+    account: &Account,
+    purpose: CodePurpose,
+    typed: &str,
+    noted: Option<NewSecurityEvent>,
+) -> Result<(), CodeError> {
     let hash = hash_of(typed).ok_or(CodeError::Invalid)?;
-    outcome(server.store.take_code(account.id, purpose, hash, server.now()).await?)
+    outcome(server.store.take_code(account.id, purpose, hash, server.now(), noted).await?)
 }
 
 /// Looks at a code without using it up: for a change that takes it together with what it permits, or much later.

@@ -6,10 +6,11 @@ use super::{
     PasswordsBusy, Server, codes,
     email::parse_address,
     mails::{self, MailFailure, letters},
+    security_log,
 };
 use crate::{
     limits::{accounts as limits, mail as mail_limits},
-    store::{Account, CodeChange, CodePurpose, StoreError},
+    store::{Account, CodeChange, CodePurpose, SecurityKind, StoreError},
 };
 
 /// Why a password cannot be set.
@@ -61,9 +62,20 @@ pub fn check_new_password(password: &str) -> Result<(), BadPassword> {
 pub async fn set_password(server: &Server, account: &Account, password: String) -> Result<(), SetPasswordError> {
     check_new_password(&password)?;
     let hash = hash(server, password).await?;
-    server.store.set_password(account.id, hash).await?;
+    let noted = security_log::event(server, account.id, SecurityKind::PasswordChanged, None);
+    server.store.set_password(account.id, hash, noted).await?;
     mails::tell(server, account, letters::password_changed(mails::about(server, account))).await;
     Ok(())
+}
+
+/// Ends every session and app password of an account, and makes its password one that nothing matches.
+///
+/// # Errors
+/// When the database fails.
+pub async fn revoke_all(server: &Server, account: &Account) -> Result<(), StoreError> {
+    let detail = "the password, app passwords and sessions were revoked";
+    let noted = security_log::event(server, account.id, SecurityKind::AdminAction, Some(detail));
+    server.store.revoke_credentials(account.id, noted).await
 }
 
 /// Writes down that somebody wants a new password for the account with this address, if there is one. That is looked up
@@ -113,9 +125,10 @@ pub async fn reset_password(server: &Server, typed: &str, password: String) -> R
     check_new_password(&password)?;
     let code = codes::hash_of(typed).ok_or(codes::CodeError::Invalid)?;
     // A wrong code costs no hashing of a password.
-    done(server.store.check_reset(code, server.now()).await?)?;
+    let id = done(server.store.check_reset(code, server.now()).await?)?;
     let hash = hash(server, password).await?;
-    let id = done(server.store.reset_password(code, hash, server.now()).await?)?;
+    let noted = security_log::event(server, id, SecurityKind::PasswordReset, None);
+    let id = done(server.store.reset_password(code, hash, server.now(), noted).await?)?;
     let account = server.store.account_by_id(id).await?;
     let account = account.ok_or_else(|| StoreError::Damaged("a code has no account".to_owned()))?;
     mails::tell(server, &account, letters::password_changed(mails::about(server, &account))).await;

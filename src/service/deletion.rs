@@ -5,16 +5,15 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::{
     PasswordsBusy, Server,
+    codes::{self, CodeError},
     states::{Capability, allows},
 };
 use crate::{
     event::{self, AccountStatus},
     limits::accounts as limits,
-    store::{Account, AccountId, AccountState, CodePurpose, Purge, StoreError, TakeCode},
+    store::{Account, AccountId, AccountState, CodePurpose, Purge, StoreError},
     syntax::Did,
 };
 
@@ -30,12 +29,9 @@ pub enum DeleteError {
     /// The password is longer than any can be.
     #[error("Invalid password length.")]
     PasswordTooLong,
-    /// The code is wrong, used up or another's.
-    #[error("Token is invalid")]
-    InvalidCode,
-    /// The code is too old.
-    #[error("Token is expired")]
-    ExpiredCode,
+    /// The code.
+    #[error(transparent)]
+    Code(#[from] CodeError),
     /// Its identity is being changed.
     #[error("a change of this identity is still under way: try again in a few minutes")]
     Conflict,
@@ -62,16 +58,8 @@ pub async fn delete_own(server: &Arc<Server>, did: &Did, password: String, code:
     if !server.passwords.verify(password, account.password_hash.clone()).await? {
         return Err(DeleteError::WrongPassword);
     }
-    let code = code.trim();
-    if code.len() > limits::MAIL_CODE_MAX_CHARS {
-        return Err(DeleteError::InvalidCode);
-    }
-    let hash = Sha256::digest(code.to_ascii_uppercase().as_bytes()).into();
-    match server.store.take_code(account.id, CodePurpose::DeleteAccount, hash, server.now()).await? {
-        TakeCode::Accepted => delete(server, &account).await,
-        TakeCode::Invalid => Err(DeleteError::InvalidCode),
-        TakeCode::Expired => Err(DeleteError::ExpiredCode),
-    }
+    codes::take(server, &account, CodePurpose::DeleteAccount, code, None).await?;
+    delete(server, &account).await
 }
 
 /// Deletes an account in the administrator's name.

@@ -17,6 +17,7 @@ use crate::{
         records::{self, Write},
         testing::{As, PASSWORD, World},
     },
+    store::NewCode,
 };
 
 const DELETE: &str = "com.atproto.server.deleteAccount";
@@ -25,7 +26,8 @@ const CODE: &str = "ABCDE-FGHIJ";
 async fn put_code(world: &World, account: &Account) {
     let hash = Sha256::digest(CODE.as_bytes()).into();
     let ends = world.server.now().plus(Duration::from_mins(15));
-    world.server.store.put_code(account.id, CodePurpose::DeleteAccount, hash, ends).await.unwrap();
+    let code = NewCode { account: account.id, purpose: CodePurpose::DeleteAccount, hash, expires_at: ends };
+    world.server.store.put_code(code, None).await.unwrap();
 }
 
 async fn write(world: &World, account: &Account, record: Json) {

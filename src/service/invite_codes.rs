@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::{
     Server,
     invites::{ADMIN, new_code},
+    security_log,
 };
 use crate::{
     clock::Timestamp,
     limits::{accounts::INVITE_CODES_PER_REQUEST, community as limits},
-    store::{Account, InviteCode, InviteRights, NewInvite, StoreError},
+    store::{Account, InviteCode, InviteRights, NewInvite, SecurityKind, StoreError},
 };
 
 /// Which codes of its own an account wants to see.
@@ -117,7 +118,9 @@ pub async fn disable(server: &Server, codes: Vec<String>, accounts: Vec<String>)
 /// # Errors
 /// When the database fails.
 pub async fn set_rights(server: &Server, account: &Account, rights: InviteRights) -> Result<(), StoreError> {
-    server.store.set_invite_rights(account.id, rights).await
+    let detail = if rights.is_disabled { "it earns no invite codes any more" } else { "it earns invite codes again" };
+    let noted = security_log::event(server, account.id, SecurityKind::AdminAction, Some(detail));
+    server.store.set_invite_rights(account.id, rights, Some(noted)).await
 }
 
 #[cfg(test)]

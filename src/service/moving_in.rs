@@ -10,13 +10,13 @@ use super::{
     genesis::{self, Announced},
     guesses::guess_password,
     journal::JournalError,
-    sessions,
+    security_log, sessions,
 };
 use crate::{
     crypto::{Curve, SigningKey, seal::CannotOpen},
     limits::accounts::MOVED_IN_GRACE,
     outbound::Freshness,
-    store::{Account, AccountState, NewAccount, StoreError, WebDid},
+    store::{Account, AccountId, AccountState, NewAccount, SecurityKind, StoreError, WebDid},
     syntax::Did,
 };
 
@@ -53,7 +53,9 @@ pub(super) async fn create(server: &Arc<Server>, did: Did, sign_up: SignUp) -> R
         invite_code: sign_up.invite_code,
         created_at: now,
     };
-    let id = server.store.create_account(account, (state, web_did), first).await;
+    // Its number is not known yet.
+    let noted = security_log::event(server, AccountId(0), SecurityKind::AccountCreated, moves.then_some("moves in"));
+    let id = server.store.create_account(account, (state, web_did), first, noted).await;
     let id = id.map_err(|refused| SignUpError::from(JournalError::Begin(refused)))?;
     let account = server.store.account_by_id(id).await?;
     signed_up(server, account.ok_or_else(|| StoreError::Damaged("a new account is missing".to_owned()))?).await

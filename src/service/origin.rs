@@ -2,6 +2,7 @@
 //! handed through every verb.
 
 use std::{
+    cell::RefCell,
     future::Future,
     net::{IpAddr, Ipv4Addr},
 };
@@ -9,7 +10,7 @@ use std::{
 use crate::limits::accounts::USER_AGENT_MAX_CHARS;
 
 tokio::task_local! {
-    static ORIGIN: Origin;
+    static ORIGIN: RefCell<Origin>;
 }
 
 /// Who asks, as far as the connection tells.
@@ -19,28 +20,45 @@ pub struct Origin {
     pub address: IpAddr,
     /// What it calls itself; printable, at most [`USER_AGENT_MAX_CHARS`] characters.
     pub agent: Option<String>,
+    /// Whether the administrator or a moderator asks, as far as credentials were checked.
+    pub is_operator: bool,
 }
 
 impl Origin {
     /// A request's. Of the agent stays what can be shown.
     pub fn new(address: IpAddr, agent: Option<&str>) -> Self {
         let shown = |agent: &str| agent.chars().filter(|c| !c.is_control()).take(USER_AGENT_MAX_CHARS).collect();
-        Self { address, agent: agent.map(shown).filter(|agent: &String| !agent.is_empty()) }
+        let agent = agent.map(shown).filter(|agent: &String| !agent.is_empty());
+        Self { address, agent, is_operator: false }
     }
 
     /// Runs `work` as what this origin asked for.
     pub async fn scope<F: Future>(self, work: F) -> F::Output {
-        ORIGIN.scope(self, work).await
+        ORIGIN.scope(RefCell::new(self), work).await
+    }
+
+    /// Runs `work` as what this origin asked for, if anybody did: for what goes on in a task of its own.
+    pub async fn carry<F: Future>(origin: Option<Self>, work: F) -> F::Output {
+        match origin {
+            Some(origin) => origin.scope(work).await,
+            None => work.await,
+        }
     }
 
     /// Whose request this is; none for what the server does by itself.
     pub fn current() -> Option<Self> {
-        ORIGIN.try_with(Self::clone).ok()
+        ORIGIN.try_with(|origin| origin.borrow().clone()).ok()
+    }
+
+    /// From here on the present request is known to be the administrator's or a moderator's.
+    pub fn is_the_operators() {
+        // What the server does by itself has no origin, and needs none.
+        ORIGIN.try_with(|origin| origin.borrow_mut().is_operator = true).unwrap_or_default();
     }
 
     /// The address to count by; what the server does by itself counts as its own machine's.
     pub fn current_address() -> IpAddr {
-        ORIGIN.try_with(|origin| origin.address).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        ORIGIN.try_with(|origin| origin.borrow().address).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
     }
 }
 
@@ -54,6 +72,19 @@ mod tests {
         let origin = Origin::new("203.0.113.9".parse().unwrap(), Some("an app"));
         let seen = origin.clone().scope(async { Origin::current() }).await;
         assert_eq!(seen, Some(origin));
+        assert_eq!(Origin::current(), None);
+    }
+
+    #[tokio::test]
+    async fn what_a_check_of_credentials_found_is_known_to_the_rest_of_the_request() {
+        let origin = Origin::new(Ipv4Addr::LOCALHOST.into(), None);
+        let seen = origin.scope(async {
+            let before = Origin::current().unwrap().is_operator;
+            Origin::is_the_operators();
+            (before, Origin::current().unwrap().is_operator)
+        });
+        assert_eq!(seen.await, (false, true));
+        Origin::is_the_operators();
         assert_eq!(Origin::current(), None);
     }
 

@@ -1,7 +1,8 @@
 //! What happened to the access to an account, noted for its owner.
 //!
-//! Sign-ins are written in the transaction that opens the session. Everything else waits in memory for the next
-//! transaction, a moment later, so that nobody's answer waits for another flush; a crash can lose that moment.
+//! What changes something is noted in the transaction of the change, so that the log has it exactly when it is true.
+//! Refusals and what changes nothing wait in memory for the next transaction, a moment later, so that nobody's answer waits
+//! for another flush; a crash can lose that moment.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -47,19 +48,27 @@ pub fn note(server: &Server, account: AccountId, kind: SecurityKind, detail: Opt
     server.security_log.wake.notify_one();
 }
 
-/// The same as a value, for what writes it in a transaction of its own.
-pub(super) fn event(server: &Server, account: AccountId, kind: SecurityKind, detail: Option<&str>) -> NewSecurityEvent {
-    let origin = Origin::current();
+/// The same as a value, for what writes it in the transaction of the change. Of the administrator and of moderators it says
+/// only that it was them.
+pub fn event(server: &Server, account: AccountId, kind: SecurityKind, detail: Option<&str>) -> NewSecurityEvent {
     let shown = |text: &str| text.chars().filter(|c| !c.is_control()).take(SECURITY_DETAIL_MAX_CHARS).collect();
-    NewSecurityEvent {
-        account,
-        time: server.now(),
-        kind,
-        detail: detail.map(shown),
-        address: origin.as_ref().map(|_| noted_address()),
-        agent: origin.and_then(|origin| origin.agent),
+    let detail: Option<String> = detail.map(shown);
+    let event = NewSecurityEvent { account, time: server.now(), kind, detail, address: None, agent: None };
+    match Origin::current() {
+        None => event,
+        Some(origin) if origin.is_operator => NewSecurityEvent {
+            detail: Some(match event.detail {
+                Some(detail) => format!("{BY_THE_OPERATOR}: {detail}"),
+                None => BY_THE_OPERATOR.to_owned(),
+            }),
+            ..event
+        },
+        Some(origin) => NewSecurityEvent { address: Some(noted_address()), agent: origin.agent, ..event },
     }
 }
+
+/// What the log says of what the owner did not do.
+const BY_THE_OPERATOR: &str = "by the administrator";
 
 /// The present caller's address as it is noted: of an IPv6 address the network alone, since the rest changes daily and
 /// names a device.

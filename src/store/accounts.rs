@@ -3,9 +3,10 @@
 use rusqlite::{Connection, Params, Row};
 
 use super::{
-    ChangeSet, CommitRefused, JournalId, NewJournalRow, Store, StoreError,
+    ChangeSet, CommitRefused, JournalId, NewJournalRow, NewSecurityEvent, Store, StoreError,
     commit::{head_columns, prepare, timed},
     journal::insert_row,
+    security_events::insert as note,
     sql,
     writer::Work,
 };
@@ -154,7 +155,8 @@ impl Store {
     }
 
     /// Makes an account whose DID stands already: the account in this state, its first commit, and the end of the key that
-    /// was reserved for it, in one transaction. `first` is for whatever account it becomes.
+    /// was reserved for it, in one transaction. `first` and `noted` are for
+    /// whatever account it becomes.
     ///
     /// # Errors
     /// [`CreateConflict`]: what is in use, or that the invite code is not available.
@@ -163,6 +165,7 @@ impl Store {
         account: NewAccount,
         (state, web_did): (AccountState, WebDid),
         first: ChangeSet,
+        noted: NewSecurityEvent,
     ) -> Result<AccountId, CreateConflict> {
         let inner = &self.inner;
         let mut prepared = prepare(&inner.shared, &inner.points, first)?;
@@ -188,6 +191,7 @@ impl Store {
                     "DELETE FROM reserved_keys WHERE did_key = ?1 OR did = ?2",
                     (&account.signing_key, account.did.as_str()),
                 )?;
+                note(work.conn, &NewSecurityEvent { account: id, ..noted })?;
                 prepared.make_for(id);
                 prepared.apply(work).map_err(|refused| match refused {
                     CommitRefused::Store(cause) => cause,
@@ -363,11 +367,13 @@ impl Store {
         id: AccountId,
         handle: &Handle,
         events: Vec<UnnumberedFrame>,
+        noted: Option<NewSecurityEvent>,
     ) -> Result<(), CreateConflict> {
         let handle = handle.clone();
         let events = timed(events)?;
         self.write(move |work| {
             write_handle(work, id, &handle)?;
+            noted.as_ref().map_or(Ok(()), |noted| note(work.conn, noted))?;
             Ok(work.announce(&events).map(drop)?)
         })
         .await

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{AccountId, Store, StoreError, sql};
+use super::{AccountId, NewSecurityEvent, Store, StoreError, security_events::insert as note, sql};
 use crate::clock::Timestamp;
 
 /// An app password as a session knows it.
@@ -58,7 +58,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
-    pub async fn put_app_password(&self, new: NewAppPassword, most: usize) -> Result<PutAppPassword, StoreError> {
+    pub async fn put_app_password(
+        &self,
+        new: NewAppPassword,
+        most: usize,
+        noted: Option<NewSecurityEvent>,
+    ) -> Result<PutAppPassword, StoreError> {
         self.write(move |work| {
             let count =
                 sql::one(work.conn, "SELECT count(*) FROM app_passwords WHERE account = ?1", [new.account.0], |row| {
@@ -75,6 +80,7 @@ impl Store {
                 "INSERT INTO app_passwords (account, name, hash, privileged, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
                 (new.account.0, &new.name, &new.hash, new.privileged, new.created_at.as_micros()),
             )?;
+            noted.as_ref().map_or(Ok(()), |noted| note(work.conn, noted))?;
             Ok(PutAppPassword::Stored)
         })
         .await
@@ -169,12 +175,20 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
-    pub async fn revoke_app_password(&self, account: AccountId, name: &str) -> Result<(), StoreError> {
+    pub async fn revoke_app_password(
+        &self,
+        account: AccountId,
+        name: &str,
+        noted: NewSecurityEvent,
+    ) -> Result<(), StoreError> {
+        const PASSWORD: &str = "DELETE FROM app_passwords WHERE account = ?1 AND name = ?2";
+        const SESSIONS: &str = "DELETE FROM sessions WHERE account = ?1 AND app_password = ?2";
         let name = name.to_owned();
         self.write(move |work| {
-            sql::execute(work.conn, "DELETE FROM app_passwords WHERE account = ?1 AND name = ?2", (account.0, &name))?;
-            sql::execute(work.conn, "DELETE FROM sessions WHERE account = ?1 AND app_password = ?2", (account.0, &name))
-                .map(drop)
+            if sql::execute(work.conn, PASSWORD, (account.0, &name))? > 0 {
+                note(work.conn, &noted)?;
+            }
+            sql::execute(work.conn, SESSIONS, (account.0, &name)).map(drop)
         })
         .await
     }

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{AccountId, NewCode, Store, StoreError, sql};
+use super::{AccountId, NewCode, NewSecurityEvent, Store, StoreError, security_events::insert as note, sql};
 use crate::{clock::Timestamp, crypto::token::constant_time_eq, limits::store::CODE_ATTEMPTS};
 
 /// What a code is for.
@@ -36,14 +36,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
-    pub async fn put_code(
-        &self,
-        account: AccountId,
-        purpose: CodePurpose,
-        hash: [u8; 32],
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.write(move |work| put(work.conn, &NewCode { account, purpose, hash, expires_at })).await
+    pub async fn put_code(&self, code: NewCode, noted: Option<NewSecurityEvent>) -> Result<(), StoreError> {
+        self.write(move |work| {
+            put(work.conn, &code)?;
+            noted.as_ref().map_or(Ok(()), |noted| note(work.conn, noted))
+        })
+        .await
     }
 
     /// Tries a code: single use, attempts counted and bounded.
@@ -56,11 +54,17 @@ impl Store {
         purpose: CodePurpose,
         hash: [u8; 32],
         now: Timestamp,
+        noted: Option<NewSecurityEvent>,
     ) -> Result<TakeCode, StoreError> {
         self.write(move |work| {
             let taken = try_code(work.conn, account, purpose, &hash, now)?;
             if taken != TakeCode::Invalid {
                 remove(work.conn, account, purpose)?;
+            }
+            if taken == TakeCode::Accepted
+                && let Some(noted) = &noted
+            {
+                note(work.conn, noted)?;
             }
             Ok(taken)
         })

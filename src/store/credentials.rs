@@ -2,7 +2,9 @@
 
 use rusqlite::Connection;
 
-use super::{AccountId, CodePurpose, Store, StoreError, TakeCode, codes, sql};
+use super::{
+    AccountId, CodePurpose, NewSecurityEvent, Store, StoreError, TakeCode, codes, security_events::insert as note, sql,
+};
 use crate::clock::Timestamp;
 
 /// What came of a change that a code permits.
@@ -27,15 +29,21 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
-    pub async fn set_password(&self, id: AccountId, hash: String) -> Result<(), StoreError> {
-        self.write(move |work| set_password(work.conn, id, &hash)).await
+    pub async fn set_password(&self, id: AccountId, hash: String, noted: NewSecurityEvent) -> Result<(), StoreError> {
+        self.write(move |work| set_password(work.conn, id, &hash, &noted)).await
     }
 
     /// The same, permitted by a code: of two at once, one is refused.
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
-    pub async fn reset_password(&self, code: [u8; 32], hash: String, now: Timestamp) -> Result<CodeChange, StoreError> {
+    pub async fn reset_password(
+        &self,
+        code: [u8; 32],
+        hash: String,
+        now: Timestamp,
+        noted: NewSecurityEvent,
+    ) -> Result<CodeChange, StoreError> {
         self.write(move |work| {
             let found = codes::find(work.conn, CodePurpose::ResetPassword, &code)?;
             let Some((account, taken)) = found.map(|found| (found.account, found.judge(now))) else {
@@ -44,7 +52,7 @@ impl Store {
             if let Some(refused) = refusal(taken) {
                 return Ok(refused);
             }
-            set_password(work.conn, account, &hash)?;
+            set_password(work.conn, account, &hash, &noted)?;
             Ok(CodeChange::Done(account))
         })
         .await
@@ -90,6 +98,7 @@ impl Store {
         email: &str,
         code: [u8; 32],
         now: Timestamp,
+        noted: NewSecurityEvent,
     ) -> Result<CodeChange, StoreError> {
         let email = email.to_owned();
         self.write(move |work| {
@@ -105,6 +114,7 @@ impl Store {
                 "UPDATE accounts SET email_confirmed_at = ?2 WHERE id = ?1",
                 (id.0, now.as_micros()),
             )?;
+            note(work.conn, &noted)?;
             Ok(CodeChange::Done(id))
         })
         .await
@@ -121,6 +131,7 @@ impl Store {
         email: &str,
         code: Option<[u8; 32]>,
         now: Timestamp,
+        noted: NewSecurityEvent,
     ) -> Result<CodeChange, StoreError> {
         let email = email.to_owned();
         self.write(move |work| {
@@ -136,7 +147,7 @@ impl Store {
             if let Some(refused) = refused {
                 return Ok(refused);
             }
-            set_email(work.conn, id, &email)
+            set_email(work.conn, id, &email, &noted)
         })
         .await
     }
@@ -145,9 +156,14 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
-    pub async fn set_email(&self, id: AccountId, email: &str) -> Result<CodeChange, StoreError> {
+    pub async fn set_email(
+        &self,
+        id: AccountId,
+        email: &str,
+        noted: NewSecurityEvent,
+    ) -> Result<CodeChange, StoreError> {
         let email = email.to_owned();
-        self.write(move |work| set_email(work.conn, id, &email)).await
+        self.write(move |work| set_email(work.conn, id, &email, &noted)).await
     }
 }
 
@@ -160,21 +176,28 @@ const fn refusal(taken: TakeCode) -> Option<CodeChange> {
     }
 }
 
-fn set_password(conn: &Connection, id: AccountId, hash: &str) -> Result<(), StoreError> {
+fn set_password(conn: &Connection, id: AccountId, hash: &str, noted: &NewSecurityEvent) -> Result<(), StoreError> {
     sql::execute(
         conn,
         "UPDATE accounts SET password_hash = ?2, session_epoch = session_epoch + 1 WHERE id = ?1",
         (id.0, hash),
     )?;
     sql::execute(conn, "DELETE FROM sessions WHERE account = ?1", [id.0])?;
+    note(conn, noted)?;
     codes::remove(conn, id, CodePurpose::ResetPassword)
 }
 
-fn set_email(conn: &Connection, id: AccountId, email: &str) -> Result<CodeChange, StoreError> {
+fn set_email(
+    conn: &Connection,
+    id: AccountId,
+    email: &str,
+    noted: &NewSecurityEvent,
+) -> Result<CodeChange, StoreError> {
     if sql::exists(conn, "SELECT 1 FROM accounts WHERE email = ?1 AND id <> ?2", (email, id.0))? {
         return Ok(CodeChange::AddressTaken);
     }
     sql::execute(conn, "UPDATE accounts SET email = ?2, email_confirmed_at = NULL WHERE id = ?1", (id.0, email))?;
     sql::execute(conn, "DELETE FROM codes WHERE account = ?1", [id.0])?;
+    note(conn, noted)?;
     Ok(CodeChange::Done(id))
 }

@@ -3,10 +3,11 @@
 use rusqlite::{Connection, Row};
 
 use super::{
-    AccountId, ChangeSet, CommitRefused, JournalRow, Store, StoreError,
+    AccountId, ChangeSet, CommitRefused, JournalRow, NewSecurityEvent, Store, StoreError,
     accounts::has_open_row,
     commit::{prepare, timed},
     journal::{OPERATION_ROWS, STATEMENT_ROWS, row_columns},
+    security_events::insert as note,
     sql,
 };
 use crate::{clock::Timestamp, delegation::DelegationId, event::UnnumberedFrame, ipld::Cid, syntax::Did};
@@ -72,12 +73,14 @@ impl Store {
         rows: Vec<DelegationRow>,
         head: Option<Cid>,
         events: Vec<UnnumberedFrame>,
+        noted: Vec<NewSecurityEvent>,
     ) -> Result<(), StoreError> {
         let events = timed(events)?;
         self.write(move |work| {
             for row in &rows {
                 write_row(work.conn, account, row)?;
             }
+            noted.iter().try_for_each(|noted| note(work.conn, noted))?;
             if let Some(head) = head {
                 write_head(work.conn, account, &head)?;
             }
@@ -90,13 +93,19 @@ impl Store {
     ///
     /// # Errors
     /// [`CommitRefused`]: nothing changed.
-    pub async fn commit_delegation(&self, change: ChangeSet, row: DelegationRow) -> Result<(), CommitRefused> {
+    pub async fn commit_delegation(
+        &self,
+        change: ChangeSet,
+        row: DelegationRow,
+        noted: NewSecurityEvent,
+    ) -> Result<(), CommitRefused> {
         let (account, inner) = (change.account, &self.inner);
         let prepared = prepare(&inner.shared, &inner.points, change)?;
         let prepared = self
             .write(move |work| {
                 prepared.apply(work)?;
                 write_row(work.conn, account, &row)?;
+                note(work.conn, &noted)?;
                 Ok::<_, CommitRefused>(prepared)
             })
             .await?;

@@ -2,7 +2,10 @@
 
 use rusqlite::{Connection, Row};
 
-use super::{AccountId, InviteCode, NewInvite, Store, StoreError, invites::used_by, sql};
+use super::{
+    AccountId, InviteCode, NewInvite, NewSecurityEvent, Store, StoreError, invites::used_by,
+    security_events::insert as note, sql,
+};
 use crate::{clock::Timestamp, limits::community::INVITES_SHOWN, syntax::Did};
 
 /// Whether an account gets codes of its own.
@@ -115,14 +118,19 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
-    pub async fn set_invite_rights(&self, id: AccountId, rights: InviteRights) -> Result<(), StoreError> {
+    pub async fn set_invite_rights(
+        &self,
+        id: AccountId,
+        rights: InviteRights,
+        noted: Option<NewSecurityEvent>,
+    ) -> Result<(), StoreError> {
         self.write(move |work| {
             sql::execute(
                 work.conn,
                 "UPDATE accounts SET invites_disabled = ?2, invite_note = ?3 WHERE id = ?1",
                 (id.0, rights.is_disabled, &rights.note),
-            )
-            .map(drop)
+            )?;
+            noted.as_ref().map_or(Ok(()), |noted| note(work.conn, noted))
         })
         .await
     }

@@ -4,10 +4,12 @@ use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountId, AccountState, ChangeSet, CommitRefused, CreateConflict, DelegationRow, Store, StoreError,
+    AccountId, AccountState, ChangeSet, CommitRefused, CreateConflict, DelegationRow, NewSecurityEvent, Store,
+    StoreError,
     accounts::{handle_is_held, has_open_row, write_handle, write_state},
     commit::{Prepared, prepare, timed},
     delegations::{write_head, write_row},
+    security_events::insert as note,
     sql,
     writer::Work,
 };
@@ -247,7 +249,7 @@ impl Store {
         .await
     }
 
-    /// `applied` with its effect in one transaction. Applying twice is an error-free no-op.
+    /// `applied` with its effect, and its entry in the security log, in one transaction. Applying twice is an error-free no-op.
     ///
     /// # Errors
     /// [`CreateConflict::HandleTaken`] when a failed change is applied late and its handle has gone to another; else
@@ -257,6 +259,7 @@ impl Store {
         id: JournalId,
         effect: JournalEffect,
         at: Timestamp,
+        noted: Option<NewSecurityEvent>,
     ) -> Result<(), CreateConflict> {
         let inner = &self.inner;
         let effect = match effect {
@@ -276,7 +279,11 @@ impl Store {
         };
         let settled = self
             .write(move |work| {
-                apply(work, id, &effect, at)?;
+                if apply(work, id, &effect, at)?
+                    && let Some(noted) = &noted
+                {
+                    note(work.conn, noted)?;
+                }
                 Ok::<_, CreateConflict>(effect)
             })
             .await?;
@@ -355,12 +362,13 @@ pub(super) fn insert_row(conn: &Connection, account: AccountId, row: &NewJournal
     Ok(JournalId(conn.last_insert_rowid()))
 }
 
-fn apply(work: &mut Work<'_>, id: JournalId, effect: &PreparedEffect, at: Timestamp) -> Result<(), CreateConflict> {
+/// Whether anything was left to do.
+fn apply(work: &mut Work<'_>, id: JournalId, effect: &PreparedEffect, at: Timestamp) -> Result<bool, CreateConflict> {
     let Some(row) = read_row(work.conn, id)? else {
         return Err(StoreError::Damaged(format!("there is no journal row {}", id.0)).into());
     };
     if row.state == JournalState::Applied {
-        return Ok(());
+        return Ok(false);
     }
     // Before the effect, so that the row no longer holds the handle against itself.
     sql::execute(
@@ -401,7 +409,8 @@ fn apply(work: &mut Work<'_>, id: JournalId, effect: &PreparedEffect, at: Timest
         }
     }
     // What stands beyond it came from elsewhere.
-    Ok(write_head(work.conn, row.account, &row.change.operation_cid)?)
+    write_head(work.conn, row.account, &row.change.operation_cid)?;
+    Ok(true)
 }
 
 fn commit_failed(refused: CommitRefused) -> CreateConflict {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row};
 
-use super::{AccountId, CodePurpose, Store, StoreError, codes, sql};
+use super::{AccountId, CodePurpose, NewSecurityEvent, Store, StoreError, codes, security_events::insert as note, sql};
 use crate::clock::Timestamp;
 
 /// A mail to put into the outbox.
@@ -114,6 +114,7 @@ impl Store {
         mail: NewMail,
         code: Option<NewCode>,
         budget: MailBudget<'static>,
+        noted: Option<NewSecurityEvent>,
     ) -> Result<Enqueued, StoreError> {
         self.write(move |work| {
             if let Some(again_at) = over_budget(work.conn, &mail, budget)? {
@@ -121,6 +122,9 @@ impl Store {
             }
             if let Some(code) = code {
                 codes::put(work.conn, &code)?;
+            }
+            if let Some(noted) = &noted {
+                note(work.conn, noted)?;
             }
             sql::execute(
                 work.conn,

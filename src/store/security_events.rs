@@ -67,12 +67,16 @@ kinds! {
     AppPasswordCreated = "appPasswordCreated";
     /// An app password was revoked.
     AppPasswordRevoked = "appPasswordRevoked";
+    /// A code for another address was asked for.
+    EmailChangeRequested = "emailChangeRequested";
     /// A code for a change of the DID was asked for.
     PlcOperationRequested = "plcOperationRequested";
     /// A change of the DID was signed.
     PlcOperationSigned = "plcOperationSigned";
     /// A change of the DID was submitted.
     PlcOperationSubmitted = "plcOperationSubmitted";
+    /// A code for a change of a delegation was asked for.
+    DelegationRequested = "delegationRequested";
     /// A delegation was made, changed or ended.
     DelegationChanged = "delegationChanged";
     /// The account was switched off.
@@ -81,9 +85,9 @@ kinds! {
     Activated = "activated";
     /// A code for deletion was asked for.
     DeletionRequested = "deletionRequested";
-    /// The whole account was exported or brought in.
+    /// A repository was brought in.
     Moved = "moved";
-    /// The administrator did something to the account.
+    /// The administrator did something that has no word of its own: took down, suspended, restored, made a code.
     AdminAction = "adminAction";
 }
 
@@ -179,7 +183,7 @@ impl Store {
 }
 
 /// Adds an event, unless the account was deleted meanwhile.
-fn insert(conn: &Connection, event: &NewSecurityEvent) -> Result<(), StoreError> {
+pub(super) fn insert(conn: &Connection, event: &NewSecurityEvent) -> Result<(), StoreError> {
     let failed = event.kind.is_failure();
     sql::execute(
         conn,

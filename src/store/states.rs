@@ -3,9 +3,10 @@
 use rusqlite::Connection;
 
 use super::{
-    AccountId, AccountState, Store, StoreError,
+    AccountId, AccountState, NewSecurityEvent, Store, StoreError,
     accounts::{state_columns, write_state},
     commit::timed,
+    security_events::insert as note,
     sql,
 };
 use crate::{clock::Timestamp, event::UnnumberedFrame};
@@ -32,6 +33,7 @@ impl Store {
         id: AccountId,
         own: OwnState,
         events: Vec<UnnumberedFrame>,
+        noted: NewSecurityEvent,
     ) -> Result<(), StoreError> {
         let events = timed(events)?;
         let (number, delete_after) = match own {
@@ -45,6 +47,7 @@ impl Store {
                  WHERE id = ?1 AND state <> 0",
                 (id.0, number, delete_after),
             )?;
+            note(work.conn, &noted)?;
             work.announce(&events).map(drop)
         })
         .await
@@ -68,7 +71,8 @@ impl Store {
         })
     }
 
-    /// Takes an account down or suspends it: its sessions end and the change is announced in the same transaction.
+    /// Takes an account down, suspends it or lifts that: its sessions end, and the change is announced and noted, in the same
+    /// transaction.
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
@@ -77,11 +81,13 @@ impl Store {
         id: AccountId,
         state: AccountState,
         events: Vec<UnnumberedFrame>,
+        noted: NewSecurityEvent,
     ) -> Result<(), StoreError> {
         let events = timed(events)?;
         self.write(move |work| {
             write_state(work.conn, id, &state)?;
             sql::execute(work.conn, "DELETE FROM sessions WHERE account = ?1", [id.0])?;
+            note(work.conn, &noted)?;
             work.announce(&events).map(drop)
         })
         .await
@@ -91,7 +97,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
-    pub async fn revoke_credentials(&self, id: AccountId) -> Result<(), StoreError> {
+    pub async fn revoke_credentials(&self, id: AccountId, noted: NewSecurityEvent) -> Result<(), StoreError> {
         self.write(move |work| {
             sql::execute(
                 work.conn,
@@ -99,6 +105,7 @@ impl Store {
                 [id.0],
             )?;
             sql::execute(work.conn, "DELETE FROM app_passwords WHERE account = ?1", [id.0])?;
+            note(work.conn, &noted)?;
             sql::execute(work.conn, "DELETE FROM sessions WHERE account = ?1", [id.0]).map(drop)
         })
         .await

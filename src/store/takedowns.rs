@@ -1,7 +1,7 @@
 //! Records and blobs that the administrator took down. They stay in the repository, whose signatures cover them; what shows
 //! records and blobs one by one leaves them out.
 
-use super::{AccountId, Store, StoreError, sql};
+use super::{AccountId, NewSecurityEvent, Store, StoreError, security_events::insert as note, sql};
 use crate::{clock::Timestamp, ipld::Cid, repo::RecordPath};
 
 impl Store {
@@ -15,11 +15,12 @@ impl Store {
         path: &RecordPath,
         reference: Option<String>,
         now: Timestamp,
+        noted: Option<NewSecurityEvent>,
     ) -> Result<(), StoreError> {
         let (collection, rkey) = (path.collection.as_str().to_owned(), path.rkey.as_str().to_owned());
         self.write(move |work| {
             let key = (account.0, &collection, &rkey);
-            match &reference {
+            let changed = match &reference {
                 Some(reference) => sql::execute(
                     work.conn,
                     "INSERT INTO record_takedowns (account, collection, rkey, reference, created_at)
@@ -32,8 +33,11 @@ impl Store {
                     "DELETE FROM record_takedowns WHERE account = ?1 AND collection = ?2 AND rkey = ?3",
                     key,
                 ),
+            }?;
+            match &noted {
+                Some(noted) if changed > 0 => note(work.conn, noted),
+                Some(_) | None => Ok(()),
             }
-            .map(drop)
         })
         .await
     }
@@ -60,10 +64,11 @@ impl Store {
         cid: &Cid,
         reference: Option<String>,
         now: Timestamp,
+        noted: Option<NewSecurityEvent>,
     ) -> Result<(), StoreError> {
         let digest = *cid.digest();
         self.write(move |work| {
-            match &reference {
+            let changed = match &reference {
                 Some(reference) => sql::execute(
                     work.conn,
                     "INSERT INTO blob_takedowns (account, digest, reference, created_at)
@@ -76,8 +81,11 @@ impl Store {
                     "DELETE FROM blob_takedowns WHERE account = ?1 AND digest = ?2",
                     (account.0, digest),
                 ),
+            }?;
+            match &noted {
+                Some(noted) if changed > 0 => note(work.conn, noted),
+                Some(_) | None => Ok(()),
             }
-            .map(drop)
         })
         .await
     }

@@ -61,8 +61,7 @@ impl From<DeleteError> for XrpcError {
         match error {
             DeleteError::NotFound | DeleteError::PasswordTooLong => Self::invalid(message),
             DeleteError::WrongPassword => Self::unauthorized("AuthenticationRequired", message),
-            DeleteError::InvalidCode => Self::bad("InvalidToken", message),
-            DeleteError::ExpiredCode => Self::bad("ExpiredToken", message),
+            DeleteError::Code(cause) => cause.into(),
             DeleteError::Conflict => Self::with_status(StatusCode::CONFLICT, "PlcConflict", message),
             DeleteError::Busy(cause) => cause.into(),
             DeleteError::Store(cause) => cause.into(),

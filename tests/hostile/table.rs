@@ -64,6 +64,12 @@ fn admin(name: &str, did: &str) -> Option<(Who, Takes)> {
         "getAccountInfos" => (Admin, Params(json!({ "dids": did }), &[])),
         "getSubjectStatus" => (Admin, Params(json!({}), &["did", "uri", "blob"])),
         "getInviteCodes" | "searchAccounts" => (Admin, Params(json!({}), &["limit", "cursor"])),
+        "sendEmail" => {
+            let input = json!({ "recipientDid": NOBODY, "content": "x", "subject": "x", "senderDid": NOBODY });
+            (Admin, Body(input, &["recipientDid", "content", "senderDid"]))
+        }
+        "updateAccountEmail" => (Admin, Body(json!({ "account": NOBODY, "email": "x" }), &["account", "email"])),
+        "updateAccountPassword" => (Admin, Body(json!({ "did": NOBODY, "password": "x" }), &["did", "password"])),
         "updateAccountHandle" => (Admin, Body(json!({ "did": NOBODY, "handle": "a b" }), &["did", "handle"])),
         "updateAccountSigningKey" => (Admin, Body(json!({ "did": NOBODY, "signingKey": "x" }), &["did", "signingKey"])),
         "updateSubjectStatus" => {

@@ -9,7 +9,7 @@ use super::{
     consent::{Consent, Subject},
     ground::{invalid_statement, log_of, server_keys, verified},
     journal_failure,
-    mails::tell_owner_of_change,
+    mails::{noted_change, tell_owner_of_change},
     records, web,
 };
 use crate::{
@@ -391,10 +391,11 @@ pub(super) async fn claim_held(
         let _guard = guard;
         let row = records::row(&change.id, change.key.clone(), statement);
         let key = change.key.as_deref();
+        let noted = noted_change(server, account.id, &change.id, before.as_deref(), key);
         match records::plan(server, account, &change.id, statement, key, entries).await? {
             Some(mut commit) => {
                 commit.events.extend(events);
-                server.store.commit_delegation(commit, row).await.map_err(|refused| match refused {
+                server.store.commit_delegation(commit, row, noted).await.map_err(|refused| match refused {
                     CommitRefused::Store(cause) => DelegationFailure::Store(cause),
                     CommitRefused::StaleHead { .. }
                     | CommitRefused::BlobMissing(_)
@@ -403,7 +404,7 @@ pub(super) async fn claim_held(
                     | CommitRefused::Gone => DelegationError::PlcConflict.into(),
                 })?;
             }
-            None => server.store.put_delegations(account.id, vec![row], None, events).await?,
+            None => server.store.put_delegations(account.id, vec![row], None, events, vec![noted]).await?,
         }
     }
     tell_owner_of_change(server, account, change, before.as_deref()).await;

@@ -71,7 +71,7 @@ pub async fn issue_token(
 ) -> Result<Issued, DelegationFailure> {
     let subject = asked(server, account, request).await?.subject;
     let (issued, new) = codes::make(server, account, CodePurpose::Delegation, |code| subject.hash_with(code));
-    server.store.put_code(new.account, new.purpose, new.hash, new.expires_at).await?;
+    codes::put_issued(server, new).await?;
     Ok(issued)
 }
 
@@ -153,7 +153,7 @@ impl Consent {
     /// Uses the code up.
     pub(super) async fn take(self, server: &Server, account: &Account) -> Result<(), DelegationFailure> {
         let Some(hash) = self.hash else { return Ok(()) };
-        outcome(server.store.take_code(account.id, CodePurpose::Delegation, hash, server.now()).await?)
+        outcome(server.store.take_code(account.id, CodePurpose::Delegation, hash, server.now(), None).await?)
     }
 }
 

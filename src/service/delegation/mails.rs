@@ -1,4 +1,4 @@
-//! What the owner is told by mail. A courtesy: the alarm that counts is the owner's own client.
+//! What the owner is told by mail, and in the account's log. A courtesy: the alarm that counts is the owner's own client.
 
 use crate::{
     crypto::DelegateKey,
@@ -6,14 +6,31 @@ use crate::{
     service::{
         Server,
         mails::{self, letters},
+        security_log,
     },
-    store::{Account, DelegationChange},
+    store::{Account, AccountId, DelegationChange, NewSecurityEvent, SecurityKind},
 };
 
 /// A key as people compare it.
 pub(super) fn shown(key: Option<&str>) -> String {
     let Some(text) = key else { return "none".to_owned() };
     text.parse::<DelegateKey>().map_or_else(|_| text.to_owned(), |key| fingerprint(&key))
+}
+
+/// What the account's log says of a change.
+pub(in crate::service) fn noted_change(
+    server: &Server,
+    account: AccountId,
+    id: &DelegationId,
+    before: Option<&str>,
+    after: Option<&str>,
+) -> NewSecurityEvent {
+    let what = match (before, after) {
+        (None, Some(_)) => "created",
+        (Some(_), Some(_)) => "changed",
+        (_, None) => "ended",
+    };
+    security_log::event(server, account, SecurityKind::DelegationChanged, Some(&format!("{id} was {what}")))
 }
 
 /// Tells the owner that a change is true now.

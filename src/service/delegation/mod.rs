@@ -29,7 +29,7 @@ pub(crate) use watch::watch_round;
 pub use watch::{WatchBy, start_watch};
 
 pub(super) use generic::{delegated_keys, protected};
-pub(super) use mails::tell_owner_of_change;
+pub(super) use mails::{noted_change, tell_owner_of_change};
 pub(super) use records::effect;
 pub(super) use refresh::after_import;
 

@@ -4,7 +4,7 @@ use super::{
     DelegationFailure,
     change::current_of,
     ground::{document_key, document_keys, ids_with_statements, log_of, statements, verified},
-    mails::tell_owner_of_unproven,
+    mails::{noted_change, tell_owner_of_unproven},
 };
 use crate::{
     crypto::DelegateKey,
@@ -19,7 +19,7 @@ use crate::{
     limits::journal::FAILED_ROWS_WATCHED_FOR,
     outbound::Freshness,
     service::Server,
-    store::{Account, AccountState, DelegationRow, DelegationState, JournalState},
+    store::{Account, AccountState, DelegationRow, DelegationState, JournalState, NewSecurityEvent},
 };
 
 /// Why a log is read.
@@ -76,7 +76,8 @@ pub(super) async fn refresh(
     } else {
         Vec::new()
     };
-    server.store.put_delegations(account.id, rows, Some(verified.head()), events).await?;
+    let noted = if is_here { notes(server, account, &changed) } else { Vec::new() };
+    server.store.put_delegations(account.id, rows, Some(verified.head()), events, noted).await?;
     if has_moved {
         server.resolver.forget(&account.did).await;
     }
@@ -188,10 +189,21 @@ async fn refresh_web(server: &Server, account: &Account) -> Result<Looked, Deleg
     }
     if !changed.is_empty() {
         let rows = changed.iter().map(|difference| difference.now.clone()).collect();
-        server.store.put_delegations(account.id, rows, None, Vec::new()).await?;
+        let noted = notes(server, account, &changed);
+        server.store.put_delegations(account.id, rows, None, Vec::new(), noted).await?;
     }
     tell_owner(server, account, &changed).await;
     Ok(Looked::Done)
+}
+
+/// What the owner's log says of keys that changed.
+fn notes(server: &Server, account: &Account, changed: &[Difference]) -> Vec<NewSecurityEvent> {
+    let of_keys = changed.iter().filter(|difference| difference.is_of_key());
+    let note = |difference: &Difference| {
+        let (before, now) = (difference.key_before(), difference.now.key.as_deref());
+        noted_change(server, account.id, &difference.now.id, before, now)
+    };
+    of_keys.map(note).collect()
 }
 
 /// Mails the owner of the keys that came without a statement. An account that was switched off here may have moved: what

@@ -11,8 +11,9 @@ use crate::{
         Server,
         handles::{HandleError, Reserved, check_handle_of, parse_handle},
         journal::{self, JournalError},
+        security_log,
     },
-    store::{Account, CreateConflict, JournalKind, StoreError},
+    store::{Account, CreateConflict, JournalKind, SecurityKind, StoreError},
     syntax::{Did, Handle},
 };
 
@@ -154,7 +155,10 @@ pub async fn update_handle_as(
 async fn announce_handle(server: &Server, account: &Account, handle: &Handle) -> Result<(), UpdateHandleError> {
     let now: Timestamp = server.now();
     let events = vec![event::identity(&account.did, Some(handle), now)];
-    match server.store.set_handle(account.id, handle, events).await {
+    let is_new = *handle != account.handle;
+    let noted =
+        is_new.then(|| security_log::event(server, account.id, SecurityKind::HandleChanged, Some(handle.as_str())));
+    match server.store.set_handle(account.id, handle, events, noted).await {
         Ok(()) => {
             server.resolver.forget(&account.did).await;
             Ok(())

@@ -11,8 +11,9 @@ use crate::{
         codes::{self, CodeError},
         delegation::{self, DelegationFailure},
         journal::{self, Applied, JournalError},
+        security_log,
     },
-    store::{Account, CodePurpose, JournalKind},
+    store::{Account, CodePurpose, JournalKind, SecurityKind},
 };
 
 /// What this server would have the account's DID say.
@@ -112,7 +113,8 @@ pub async fn sign_plc_operation(
         protected.check(&state).map_err(DelegationFailure::from)?;
     }
     plc::validate_constraints(&state)?;
-    codes::take(server, account, CodePurpose::PlcOperation, &token).await?;
+    let noted = security_log::event(server, account.id, SecurityKind::PlcOperationSigned, None);
+    codes::take(server, account, CodePurpose::PlcOperation, &token, Some(noted)).await?;
     Ok(state.sign(&server.rotation_key))
 }
 

@@ -316,7 +316,7 @@ async fn did_web_account(world: &World) -> Account {
     let pending = server.store.account_by_id(id).await.unwrap().unwrap();
     let change = crate::service::genesis::change_set(server, &pending).unwrap();
     let effect = crate::store::JournalEffect::CreateAccount(change);
-    server.store.journal_apply(journal, effect, server.now()).await.unwrap();
+    server.store.journal_apply(journal, effect, server.now(), None).await.unwrap();
     server.store.account_by_id(id).await.unwrap().unwrap()
 }
 

@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
-use super::{Server, delegation, journal::LogUnavailable};
+use super::{Server, delegation, journal::LogUnavailable, security_log};
 use crate::{
     clock::Timestamp,
     crypto::seal::CannotOpen,
@@ -25,7 +25,7 @@ use crate::{
     },
     limits::import::{BLOCKS_MAX, FEED_BYTES, KEPT_BYTES_MAX, RECORD_BLOBS_MAX, STAGE_AHEAD},
     repo::{Commit, CommitError, Head, RecordPath, UnsignedCommit, mst::MstError},
-    store::{Account, AccountState, AddBlock, Flip, Import, ImportBlocks, ImportRefused, StoreError},
+    store::{Account, AccountState, AddBlock, Flip, Import, ImportBlocks, ImportRefused, SecurityKind, StoreError},
     syntax::{Did, Tid},
 };
 
@@ -309,7 +309,9 @@ async fn replace(
     let told = account.state == AccountState::Active && brought.new_commit == NewCommit::Signed;
     let events =
         if told { vec![event::sync(&account.did, rev, &(new.commit, block.clone()), now)] } else { Vec::new() };
-    import.flip(Flip { expected_head: head_cid, head: new, commit: block, events, at: now }).await?;
+    let detail = format!("{} records", assembled.records);
+    let noted = security_log::event(server, account.id, SecurityKind::Moved, Some(&detail));
+    import.flip(Flip { expected_head: head_cid, head: new, commit: block, events, at: now, noted }).await?;
     Ok(Imported { head: new, records: assembled.records })
 }
 

@@ -194,6 +194,8 @@ async fn an_import_replaces_the_repository_by_a_commit_of_our_own() {
     assert_eq!(exported.len(), file.blocks.len());
     let told = bench.world.events().await.split_off(events);
     assert!(matches!(told.as_slice(), [Frame::Sync(sync)] if sync.rev == head.rev), "{told:?}");
+    let noted = bench.world.server.store.security_events(bench.account.id, None, 1).await.unwrap();
+    assert_eq!((noted[0].kind.as_str(), noted[0].detail.as_deref()), ("moved", Some("701 records")));
 }
 
 #[tokio::test]

@@ -16,10 +16,11 @@ use crate::{
     service::{
         Server, delegation, genesis, identity,
         mails::{self, letters},
+        security_log,
     },
     store::{
         Account, CreateConflict, DelegationChange, JournalEffect, JournalId, JournalKind, JournalRow, JournalState,
-        StoreError,
+        NewSecurityEvent, SecurityKind, StoreError,
     },
 };
 
@@ -143,7 +144,8 @@ impl Carrier {
             JournalKind::CreateAccount | JournalKind::UpdateHandle { .. } | JournalKind::Submit => None,
         };
         let effect = self.effect(row, &account).await?;
-        match self.server.store.journal_apply(row.id, effect, self.server.now()).await {
+        let noted = Some(self.noted(row, told.as_ref().and_then(|(_, before)| before.as_deref())));
+        match self.server.store.journal_apply(row.id, effect, self.server.now(), noted).await {
             Ok(()) => {}
             Err(CreateConflict::Store(cause)) => return Err(cause.into()),
             // The handle is held by the row, so this is a row that failed before and whose operation appeared later.
@@ -173,6 +175,20 @@ impl Carrier {
         let rows = self.server.store.delegations(row.account).await?;
         let before = rows.into_iter().find(|row| row.id == change.id).and_then(|row| row.key);
         Ok(Some((change, before)))
+    }
+
+    /// What the owner's log says of the change; `before` is the key that a delegation had.
+    fn noted(&self, row: &JournalRow, before: Option<&str>) -> NewSecurityEvent {
+        let note = |kind, detail| security_log::event(&self.server, row.account, kind, detail);
+        match &row.change.kind {
+            JournalKind::CreateAccount => note(SecurityKind::AccountCreated, None),
+            JournalKind::UpdateHandle { handle } => note(SecurityKind::HandleChanged, Some(handle.as_str())),
+            JournalKind::Submit => note(SecurityKind::PlcOperationSubmitted, None),
+            JournalKind::Delegation(change) => {
+                delegation::noted_change(&self.server, row.account, &change.id, before, change.key.as_deref())
+            }
+            JournalKind::SigningKey { .. } => note(SecurityKind::AdminAction, Some("the signing key was replaced")),
+        }
     }
 
     async fn effect(&self, row: &JournalRow, account: &Account) -> Result<JournalEffect, JournalError> {

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use self::{carry::Carrier, crash::CrashPoint};
-use super::Server;
+use super::{Origin, Server};
 use crate::{
     crypto::seal::CannotOpen,
     ipld::Cid,
@@ -175,7 +175,7 @@ where
         // Nobody may be waiting any more.
         drop(answer.send(done));
     };
-    server.tasks.spawn(work);
+    server.tasks.spawn(Origin::carry(Origin::current(), work));
     // The task ends without an answer only when the server is going down: the reconciler will see to the row.
     answered.await.unwrap_or(Err(JournalError::Pending))
 }

@@ -2,6 +2,8 @@
 
 use askama::Template;
 
+use super::markup;
+
 /// What kind of mail it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailKind {
@@ -271,12 +273,18 @@ pub fn email_changed(about: About<'_>) -> Result<Letter, NotWritten> {
     letter(MailKind::EmailChanged, host, EmailChanged { host, handle }.render(), None)
 }
 
-/// What the administrator has to say, in paragraphs. The subject becomes one line.
+/// What the administrator has to say, in paragraphs or as HTML, as moderation services write it. The subject becomes one
+/// line.
 ///
 /// # Errors
 /// [`NotWritten`].
-pub fn administrator(host: &str, subject: Option<&str>, text: &str) -> Result<Letter, NotWritten> {
-    let mut letter = letter(MailKind::Administrator, host, Ok(text.to_owned()), None)?;
+pub fn administrator(host: &str, subject: Option<&str>, content: &str) -> Result<Letter, NotWritten> {
+    let mut letter = if markup::is_html(content) {
+        let letter = letter(MailKind::Administrator, host, Ok(markup::text_of(content)), None)?;
+        Letter { html: content.to_owned(), ..letter }
+    } else {
+        letter(MailKind::Administrator, host, Ok(content.to_owned()), None)?
+    };
     if let Some(subject) = subject {
         letter.subject = subject.split(char::is_control).collect::<Vec<_>>().join(" ");
     }
@@ -380,6 +388,15 @@ mod tests {
     fn the_administrators_subject_becomes_one_line() {
         let letter = administrator("pds.example.com", Some("one\r\nBcc: x@example.com"), "Hello").unwrap();
         assert_eq!(letter.subject, "one  Bcc: x@example.com");
+    }
+
+    #[test]
+    fn what_the_administrator_writes_as_html_has_a_text_too() {
+        let letter = administrator("pds.example.com", None, "<p>Dear <b>you</b>,</p><p>a &lt; b</p>").unwrap();
+        assert_eq!(letter.html, "<p>Dear <b>you</b>,</p><p>a &lt; b</p>");
+        assert_eq!(letter.text.trim(), "Dear you,\n\na < b");
+        let plain = administrator("pds.example.com", None, "a < b & c > d").unwrap();
+        assert!(plain.html.contains("a &#60; b &#38; c &#62; d"), "{}", plain.html);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod delivery;
 pub mod letters;
+mod markup;
 #[cfg(test)]
 mod tests;
 
@@ -20,11 +21,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Notify};
 
 use self::letters::{About, NotWritten};
-use super::Server;
+use super::{Server, security_log};
 use crate::{
     entropy::random_bytes,
     limits::mail as limits,
-    store::{Account, Enqueued, NewCode, NewMail, StoreError},
+    store::{Account, Enqueued, NewCode, NewMail, SecurityKind, StoreError},
 };
 
 /// Wakes whoever hands mails over, one at a time. Cheap to clone.
@@ -132,9 +133,29 @@ pub(super) async fn enqueue(
         useful_until,
     };
     let budget = if kind.has_code() { limits::CODE_BUDGET } else { limits::NOTICE_BUDGET };
-    match server.store.enqueue_mail(mail, code, budget).await? {
+    let noted = asked_for(kind).map(|kind| security_log::event(server, account.id, kind, None));
+    match server.store.enqueue_mail(mail, code, budget, noted).await? {
         Enqueued::Yes => Ok(()),
         Enqueued::TooMany(again_at) => Err(MailFailure::TooMany(again_at.since(now))),
+    }
+}
+
+/// What the owner's log says about the request for a mail, which somebody else may have made.
+const fn asked_for(kind: MailKind) -> Option<SecurityKind> {
+    match kind {
+        MailKind::UpdateEmail => Some(SecurityKind::EmailChangeRequested),
+        MailKind::ResetPassword => Some(SecurityKind::PasswordResetRequested),
+        MailKind::DeleteAccount => Some(SecurityKind::DeletionRequested),
+        MailKind::PlcOperation => Some(SecurityKind::PlcOperationRequested),
+        MailKind::DelegationToken => Some(SecurityKind::DelegationRequested),
+        MailKind::ConfirmEmail
+        | MailKind::DelegationChanged
+        | MailKind::DelegationUnproven
+        | MailKind::OperationNullified
+        | MailKind::PasswordChanged
+        | MailKind::EmailChanged
+        | MailKind::Administrator
+        | MailKind::Test => None,
     }
 }
 

@@ -8,8 +8,8 @@ use crate::{
     event::{self, AccountStatus, UnnumberedFrame},
     outbound::{Freshness, ResolveError},
     plc,
-    service::{Server, journal},
-    store::{Account, AccountId, AccountState, OwnState, StoreError},
+    service::{Server, journal, security_log},
+    store::{Account, AccountId, AccountState, OwnState, SecurityKind, StoreError},
 };
 
 /// Why an account's DID does not belong to this server.
@@ -137,7 +137,8 @@ pub async fn activate(server: &Arc<Server>, account: &Account) -> Result<(), Act
         event::identity(&account.did, Some(&account.handle), now),
         event::sync(&account.did, head.rev, &(head.commit, block), now),
     ];
-    server.store.set_own_state(account.id, OwnState::Active, events).await?;
+    let noted = security_log::event(server, account.id, SecurityKind::Activated, None);
+    server.store.set_own_state(account.id, OwnState::Active, events, noted).await?;
     server.resolver.forget(&account.did).await;
     Ok(())
 }
@@ -168,7 +169,9 @@ pub async fn deactivate(
         }
     };
     let events = vec![account_event(&account, &seen, now)];
-    server.store.set_own_state(account.id, OwnState::Deactivated { delete_after }, events).await?;
+    let until = delete_after.map(|at| format!("to be deleted after {}", at.to_rfc3339_millis()));
+    let noted = security_log::event(server, account.id, SecurityKind::Deactivated, until.as_deref());
+    server.store.set_own_state(account.id, OwnState::Deactivated { delete_after }, events, noted).await?;
     Ok(())
 }
 

@@ -7,8 +7,8 @@ use crate::{
     event,
     ipld::Cid,
     repo::RecordPath,
-    service::Server,
-    store::{Account, AccountState, OwnState, StoreError},
+    service::{Server, security_log},
+    store::{Account, AccountId, AccountState, NewSecurityEvent, OwnState, SecurityKind, StoreError},
     syntax::Did,
 };
 
@@ -94,11 +94,13 @@ pub async fn set_takedown(
         }
         Subject::Record(did, path) => {
             let account = find(server, did).await?;
-            Ok(server.store.set_record_takedown(account.id, path, reference(moderation), now).await?)
+            let noted = noted(server, account.id, &moderation, &format!("the record {path}"));
+            Ok(server.store.set_record_takedown(account.id, path, reference(moderation), now, Some(noted)).await?)
         }
         Subject::Blob(did, cid) => {
             let account = find(server, did).await?;
-            Ok(server.store.set_blob_takedown(account.id, cid, reference(moderation), now).await?)
+            let noted = noted(server, account.id, &moderation, &format!("the blob {cid}"));
+            Ok(server.store.set_blob_takedown(account.id, cid, reference(moderation), now, Some(noted)).await?)
         }
     }
 }
@@ -161,6 +163,15 @@ async fn find(server: &Server, did: &Did) -> Result<Account, ModerationError> {
     server.store.account_by_did(did).await?.ok_or(ModerationError::NotFound)
 }
 
+/// What the owner is told of it; the reference is the moderators' own.
+fn noted(server: &Server, account: AccountId, moderation: &Moderation, what: &str) -> NewSecurityEvent {
+    let detail = match moderation {
+        Moderation::Applied { .. } => format!("{what} was taken down"),
+        Moderation::Lifted => format!("{what} was restored"),
+    };
+    security_log::event(server, account, SecurityKind::AdminAction, Some(&detail))
+}
+
 fn reference(moderation: Moderation) -> TakedownOf {
     match moderation {
         Moderation::Applied { reference } => Some(reference),
@@ -170,7 +181,10 @@ fn reference(moderation: Moderation) -> TakedownOf {
 
 async fn moderate(server: &Server, account: &Account, state: AccountState) -> Result<(), ModerationError> {
     let events = vec![account_event(account, &state, server.now())];
-    Ok(server.store.moderate_account(account.id, state, events).await?)
+    let is_takedown = matches!(state, AccountState::Takendown { .. });
+    let what = if is_takedown { "the account was taken down" } else { "the account was suspended" };
+    let noted = security_log::event(server, account.id, SecurityKind::AdminAction, Some(what));
+    Ok(server.store.moderate_account(account.id, state, events, noted).await?)
 }
 
 /// Uncovers the owner's own state. Who dropped the repository meanwhile is told where it stands.
@@ -183,5 +197,6 @@ async fn lift(server: &Server, account: &Account) -> Result<(), ModerationError>
     };
     let mut events = vec![account_event(account, &state, now)];
     events.extend(head.map(|(head, block)| event::sync(&account.did, head.rev, &(head.commit, block), now)));
-    Ok(server.store.set_account_state(account.id, state, events).await?)
+    let noted = security_log::event(server, account.id, SecurityKind::AdminAction, Some("the account was restored"));
+    Ok(server.store.moderate_account(account.id, state, events, noted).await?)
 }

@@ -23,9 +23,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    AccountId, Inner, QuotaExceeded, RecordPut, Store, StoreError,
+    AccountId, Inner, NewSecurityEvent, QuotaExceeded, RecordPut, Store, StoreError,
     commit::{Target, read_head, timed, tree_of, write_node, write_put},
     node_cache::{Place, PlacedNode},
+    security_events::insert as note,
     sql,
     usage::within_quota,
     writer::Work,
@@ -100,6 +101,8 @@ pub struct Flip {
     pub events: Vec<UnnumberedFrame>,
     /// Now.
     pub at: Timestamp,
+    /// What the account's log says of it.
+    pub noted: NewSecurityEvent,
 }
 
 /// A repository that is being brought in.
@@ -238,6 +241,7 @@ fn flip_to(
         )?;
     }
     work.set_head(account, Some(flip.head));
+    note(conn, &flip.noted)?;
     work.announce(events)?;
     Ok(())
 }

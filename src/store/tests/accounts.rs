@@ -13,7 +13,7 @@ async fn an_account_is_found_by_every_name_once_it_is_no_longer_pending() {
     assert_eq!(world.store.count_accounts().await.unwrap(), 0);
     let writer = Writer { id, did: did(1) };
     let effect = JournalEffect::CreateAccount(world.genesis(&writer));
-    world.store.journal_apply(journal, effect, NOW).await.unwrap();
+    world.store.journal_apply(journal, effect, NOW, None).await.unwrap();
     let by_did = world.store.account_by_did(&did(1)).await.unwrap().unwrap();
     assert_eq!((by_did.id, &by_did.state), (id, &AccountState::Active));
     assert_eq!(by_did.head, world.store.head(id).await.unwrap());
@@ -63,11 +63,11 @@ async fn states_survive_with_what_belongs_to_them() {
 async fn a_handle_moves_only_to_a_free_one() {
     let world = World::new();
     let (alice, _bob) = (world.account(1, "alice").await, world.account(2, "bob").await);
-    let taken = world.store.set_handle(alice.id, &handle("bob"), Vec::new()).await;
+    let taken = world.store.set_handle(alice.id, &handle("bob"), Vec::new(), None).await;
     assert_eq!(taken, Err(CreateConflict::HandleTaken(handle("bob"))));
     let event = identity_event(&alice, NOW);
-    world.store.set_handle(alice.id, &handle("carol"), vec![event]).await.unwrap();
-    world.store.set_handle(alice.id, &handle("carol"), Vec::new()).await.unwrap();
+    world.store.set_handle(alice.id, &handle("carol"), vec![event], None).await.unwrap();
+    world.store.set_handle(alice.id, &handle("carol"), Vec::new(), None).await.unwrap();
     assert!(world.store.account_by_handle(&handle("alice")).await.unwrap().is_none());
     assert!(!world.store.handle_is_held(&handle("alice")).await.unwrap());
 }
@@ -116,7 +116,7 @@ async fn a_new_password_begins_a_new_epoch_and_another_hash_of_the_same_one_does
     let world = World::new();
     let writer = world.account(1, "alice").await;
     let account = async || world.store.account_by_id(writer.id).await.unwrap().unwrap();
-    world.store.set_password(writer.id, "new".to_owned()).await.unwrap();
+    world.store.set_password(writer.id, "new".to_owned(), noted(SecurityKind::PasswordChanged)).await.unwrap();
     assert_eq!((account().await.password_hash.as_str(), account().await.session_epoch), ("new", 1));
     world.store.rehash_password(writer.id, "old".to_owned(), "late".to_owned()).await.unwrap();
     assert_eq!(account().await.password_hash, "new", "the password was changed meanwhile");

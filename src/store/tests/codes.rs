@@ -5,12 +5,16 @@ use crate::limits::store::CODE_ATTEMPTS;
 
 const HOUR: Duration = Duration::from_hours(1);
 
+fn code(purpose: CodePurpose, expires_at: Timestamp) -> NewCode {
+    NewCode { account: AccountId(1), purpose, hash: [1; 32], expires_at }
+}
+
 #[tokio::test]
 async fn a_code_is_accepted_once_and_only_for_its_purpose() {
     let world = World::new();
     let account = AccountId(1);
-    world.store.put_code(account, CodePurpose::ConfirmEmail, [1; 32], NOW.plus(HOUR)).await.unwrap();
-    let take = |purpose| world.store.take_code(account, purpose, [1; 32], NOW);
+    world.store.put_code(code(CodePurpose::ConfirmEmail, NOW.plus(HOUR)), None).await.unwrap();
+    let take = |purpose| world.store.take_code(account, purpose, [1; 32], NOW, None);
     assert_eq!(take(CodePurpose::ResetPassword).await, Ok(TakeCode::Invalid));
     assert_eq!(take(CodePurpose::ConfirmEmail).await, Ok(TakeCode::Accepted));
     assert_eq!(take(CodePurpose::ConfirmEmail).await, Ok(TakeCode::Invalid));
@@ -20,8 +24,8 @@ async fn a_code_is_accepted_once_and_only_for_its_purpose() {
 async fn a_right_code_is_expired_at_the_instant_it_ends() {
     let world = World::new();
     let account = AccountId(1);
-    world.store.put_code(account, CodePurpose::ConfirmEmail, [1; 32], NOW).await.unwrap();
-    let taken = world.store.take_code(account, CodePurpose::ConfirmEmail, [1; 32], NOW).await;
+    world.store.put_code(code(CodePurpose::ConfirmEmail, NOW), None).await.unwrap();
+    let taken = world.store.take_code(account, CodePurpose::ConfirmEmail, [1; 32], NOW, None).await;
     assert_eq!(taken, Ok(TakeCode::Expired));
 }
 
@@ -29,8 +33,8 @@ async fn a_right_code_is_expired_at_the_instant_it_ends() {
 async fn wrong_tries_are_bounded_until_a_new_code_is_set() {
     let world = World::new();
     let account = AccountId(1);
-    let put = || world.store.put_code(account, CodePurpose::ResetPassword, [1; 32], NOW.plus(HOUR));
-    let take = |hash| world.store.take_code(account, CodePurpose::ResetPassword, hash, NOW);
+    let put = || world.store.put_code(code(CodePurpose::ResetPassword, NOW.plus(HOUR)), None);
+    let take = |hash| world.store.take_code(account, CodePurpose::ResetPassword, hash, NOW, None);
     put().await.unwrap();
     for _ in 0..CODE_ATTEMPTS {
         assert_eq!(take([9; 32]).await, Ok(TakeCode::Invalid));
@@ -63,7 +67,7 @@ async fn with_phone() -> World {
         privileged: true,
         created_at: NOW,
     };
-    assert_eq!(world.store.put_app_password(phone, 1).await, Ok(PutAppPassword::Stored));
+    assert_eq!(world.store.put_app_password(phone, 1, None).await, Ok(PutAppPassword::Stored));
     world
 }
 
@@ -121,13 +125,13 @@ async fn closing_a_session_ends_its_successors_and_no_other() {
 async fn a_session_ends_with_what_opened_it_even_if_it_is_stored_afterwards() {
     let world = with_phone().await;
     world.store.open_session(session("a")).await.unwrap();
-    world.store.revoke_app_password(AccountId(1), "phone").await.unwrap();
+    world.store.revoke_app_password(AccountId(1), "phone", noted(SecurityKind::AppPasswordRevoked)).await.unwrap();
     assert_eq!(rotate(&world, "a", "b", 0).await, None);
     world.store.open_session(session("late")).await.unwrap();
     assert_eq!(rotate(&world, "late", "b", 0).await, None);
     let full = |id: &str, epoch| NewSession { app_password: None, epoch, ..session(id) };
     world.store.open_session(full("f", 0)).await.unwrap();
-    world.store.set_password(AccountId(1), "new".to_owned()).await.unwrap();
+    world.store.set_password(AccountId(1), "new".to_owned(), noted(SecurityKind::PasswordChanged)).await.unwrap();
     world.store.open_session(full("g", 0)).await.unwrap();
     world.store.open_session(full("h", 1)).await.unwrap();
     let lives = async |id: &str| {

@@ -14,7 +14,7 @@ async fn a_did_has_one_open_row() {
     world.store.journal_posted(id, NOW).await.unwrap();
     assert_eq!(open(&alice, JournalKind::Submit).await, Err(OpenJournal::Conflict));
     assert!(open(&bob, JournalKind::Submit).await.is_ok());
-    world.store.journal_apply(id, JournalEffect::Events(Vec::new()), NOW).await.unwrap();
+    world.store.journal_apply(id, JournalEffect::Events(Vec::new()), NOW, None).await.unwrap();
     assert!(open(&alice, JournalKind::Submit).await.is_ok());
 }
 
@@ -29,7 +29,7 @@ async fn an_open_rename_holds_its_handle_until_it_settles() {
     let row = journal_row(&did(3), JournalKind::CreateAccount);
     let refused = world.store.begin_account(new_account(3, "carol"), row).await;
     assert_eq!(refused, Err(CreateConflict::HandleTaken(handle("carol"))));
-    let set = world.store.set_handle(bob.id, &handle("carol"), Vec::new()).await;
+    let set = world.store.set_handle(bob.id, &handle("carol"), Vec::new(), None).await;
     assert_eq!(set, Err(CreateConflict::HandleTaken(handle("carol"))));
     world.store.journal_fail(id, "PLC said no", NOW).await.unwrap();
     assert!(!world.store.handle_is_held(&handle("carol")).await.unwrap());
@@ -44,7 +44,7 @@ async fn a_change_is_applied_once_with_its_events() {
     let id = world.store.journal_open(alice.id, journal_row(&alice.did, rename("carol"))).await.unwrap();
     let effect = JournalEffect::UpdateHandle(handle("carol"), vec![identity_event(&alice, NOW)]);
     for _ in 0..2 {
-        world.store.journal_apply(id, effect.clone(), NOW).await.unwrap();
+        world.store.journal_apply(id, effect.clone(), NOW, None).await.unwrap();
         assert_eq!(*world.store.latest_seq().borrow(), before + 1);
     }
     assert_eq!(world.store.account_by_id(alice.id).await.unwrap().unwrap().handle, handle("carol"));
@@ -67,14 +67,14 @@ async fn a_creation_is_applied_once_and_a_failed_one_frees_what_it_held() {
     world.store.journal_fail(journal, "refused", NOW).await.unwrap();
     assert!(world.store.account_by_id(first).await.unwrap().is_none());
     let late = JournalEffect::CreateAccount(world.genesis(&Writer { id: first, did: did(1) }));
-    assert!(matches!(world.store.journal_apply(journal, late, NOW).await, Err(CreateConflict::Store(_))));
+    assert!(matches!(world.store.journal_apply(journal, late, NOW, None).await, Err(CreateConflict::Store(_))));
     assert_eq!(world.store.journal_row(journal).await.unwrap().unwrap().state, JournalState::Failed);
 
     let (id, journal) = begin().await.unwrap();
     assert_ne!(id, first);
     let effect = JournalEffect::CreateAccount(world.genesis(&Writer { id, did: did(1) }));
     for _ in 0..2 {
-        world.store.journal_apply(journal, effect.clone(), NOW).await.unwrap();
+        world.store.journal_apply(journal, effect.clone(), NOW, None).await.unwrap();
         assert_eq!(*world.store.latest_seq().borrow(), 1);
     }
     assert!(world.store.head(id).await.unwrap().is_some());
@@ -91,12 +91,12 @@ async fn a_failed_rename_that_appears_later_is_applied_unless_its_handle_has_gon
         world.store.journal_fail(id, "gone", NOW).await.unwrap();
         rows.push(id);
     }
-    world.store.set_handle(bob.id, &handle("carol"), Vec::new()).await.unwrap();
+    world.store.set_handle(bob.id, &handle("carol"), Vec::new(), None).await.unwrap();
     let effect = |name| JournalEffect::UpdateHandle(handle(name), Vec::new());
-    let taken = world.store.journal_apply(rows[0], effect("carol"), NOW).await;
+    let taken = world.store.journal_apply(rows[0], effect("carol"), NOW, None).await;
     assert_eq!(taken, Err(CreateConflict::HandleTaken(handle("carol"))));
     assert_eq!(world.store.journal_row(rows[0]).await.unwrap().unwrap().state, JournalState::Failed);
-    world.store.journal_apply(rows[1], effect("dave"), NOW).await.unwrap();
+    world.store.journal_apply(rows[1], effect("dave"), NOW, None).await.unwrap();
     assert_eq!(world.store.account_by_id(alice.id).await.unwrap().unwrap().handle, handle("dave"));
 }
 

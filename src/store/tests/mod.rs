@@ -30,6 +30,11 @@ use crate::{
 
 pub(super) const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
 
+/// What the log of the first account says of a change.
+pub(super) fn noted(kind: SecurityKind) -> NewSecurityEvent {
+    NewSecurityEvent { account: AccountId(1), time: NOW, kind, detail: None, address: None, agent: None }
+}
+
 /// A store in a directory of its own.
 pub(super) struct World {
     pub(super) store: Store,
@@ -130,7 +135,7 @@ impl World {
         let (id, journal) = self.store.begin_account(new_account(n, name), row).await.unwrap();
         let writer = Writer { id, did: did(n) };
         let effect = JournalEffect::CreateAccount(self.genesis(&writer));
-        self.store.journal_apply(journal, effect, NOW).await.unwrap();
+        self.store.journal_apply(journal, effect, NOW, None).await.unwrap();
         writer
     }
 

@@ -15,7 +15,7 @@ pub use session::{
 use super::{RequestHead, XrpcError};
 use crate::{
     crypto::{Secret, token::constant_time_eq},
-    service::{Server, Spending, guess_secret},
+    service::{Origin, Server, Spending, guess_secret},
     syntax::Did,
 };
 use credentials::Credentials;
@@ -56,6 +56,7 @@ impl Authenticate for Admin {
                 let guess = guess_secret(server)?;
                 if is_admin(server.admin_password.as_ref(), encoded) {
                     guess.right();
+                    Origin::is_the_operators();
                     return Ok(Self);
                 }
                 Err(required())

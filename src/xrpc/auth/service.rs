@@ -12,7 +12,7 @@ use crate::{
         jwt::{JwtError, ServiceClaims, UnverifiedServiceToken},
     },
     outbound::{Freshness, ResolveError},
-    service::{Nonce, Server, Spending, states::Capability},
+    service::{Nonce, Origin, Server, Spending, states::Capability},
     store::Account,
     syntax::Did,
     xrpc::{RequestHead, XrpcError, table::note_caller},
@@ -114,6 +114,7 @@ impl Authenticate for ModerationService {
         verify_by_document(server, &token, &issuer.did, key).await?;
         let spending = Some(first_use(server, &token)?);
         note_caller(&issuer.did);
+        Origin::is_the_operators();
         Ok(Self { did: issuer.did, spending })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::{
-    service::Server,
+    service::{Server, app_passwords::revoke},
     xrpc::{Empty, Json, Procedure, XrpcError, auth::AnyAccess},
 };
 
@@ -25,7 +25,7 @@ impl Procedure for RevokeAppPassword {
     type Output = Empty;
 
     async fn call(server: &Arc<Server>, auth: AnyAccess, Json(input): Json<Input>) -> Result<Empty, XrpcError> {
-        server.store.revoke_app_password(auth.account.id, &input.name).await?;
+        revoke(server, &auth.account, &input.name).await?;
         Ok(Empty)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::{
-    service::{Server, repos::find},
+    service::{Server, credentials::revoke_all, repos::find},
     syntax::AtIdentifier,
     xrpc::{Empty, Json, Procedure, XrpcError, auth::Admin},
 };
@@ -28,7 +28,7 @@ impl Procedure for RevokeAccountCredentials {
     async fn call(server: &Arc<Server>, _: Admin, Json(input): Json<Input>) -> Result<Empty, XrpcError> {
         let account = find(server, &input.account).await?;
         let account = account.ok_or_else(|| XrpcError::bad("NotFound", "Account not found"))?;
-        server.store.revoke_credentials(account.id).await?;
+        revoke_all(server, &account).await?;
         Ok(Empty)
     }
 }

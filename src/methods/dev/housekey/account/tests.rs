@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use crate::{
-    limits::accounts::{SECURITY_EVENTS_KEPT, SECURITY_FAILURES_KEPT},
+    limits::{
+        accounts::{SECURITY_EVENTS_KEPT, SECURITY_FAILURES_KEPT},
+        throttle::WRONG_PASSWORDS_PAIR,
+    },
     service::{
         Origin, security_log,
         sessions::{self, log_in},
@@ -53,6 +56,21 @@ async fn a_refresh_token_that_was_ended_before_is_noted() {
     let alice = world.signed_up("alice").await;
     assert!(sessions::refresh(&world.server, &alice.account, "an old id").await.is_err());
     assert_eq!(kinds(&world.get(LIST, As::Bearer(&alice.tokens.access_jwt)).await.ok())[0], "refreshReplayed");
+}
+
+#[tokio::test]
+async fn a_password_that_was_not_looked_at_is_noted_as_refused() {
+    let world = World::with_limits().await;
+    let alice = world.signed_up("alice").await;
+    for n in 0..=WRONG_PASSWORDS_PAIR.0 {
+        let password = if n < WRONG_PASSWORDS_PAIR.0 { "wrong" } else { PASSWORD };
+        assert!(
+            from("203.0.113.9").scope(log_in(&world.server, "alice.test", password.to_owned(), false)).await.is_err()
+        );
+    }
+    let read = security_log::read(&world.server, alice.account.id, None, 2).await.unwrap();
+    let read: Vec<_> = read.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(read, ["signInRefused", "signInFailed"]);
 }
 
 #[tokio::test]

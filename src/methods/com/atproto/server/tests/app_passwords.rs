@@ -121,7 +121,7 @@ async fn hashes_of_the_reference_open_the_account_and_are_replaced_by_ours() {
         privileged: true,
         created_at: world.clock.now(),
     };
-    store.put_app_password(app, 1).await.unwrap();
+    store.put_app_password(app, 1, None).await.unwrap();
 
     assert_eq!(log_in(&world, PASSWORD).await.status, 401);
     assert_eq!(account().await.password_hash, FOREIGN);

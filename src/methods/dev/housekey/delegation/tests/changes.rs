@@ -163,3 +163,28 @@ async fn a_server_whose_key_left_the_did_says_plainly_what_to_do() {
     let input = json!({ "statement": alice.claim(&first, None), "operation": operation });
     assert_eq!(alice.post(CREATE, &input).await.ok()["state"], "active");
 }
+
+#[tokio::test]
+async fn the_owners_log_says_what_became_of_each_delegation() {
+    let (first, second) = (key(KeyType::P256, 1), key(KeyType::P256, 2));
+    let alice = Alice::new().await;
+    alice.wait();
+    let statement = alice.claim(&first, None);
+    let token = alice.code(&json!({ "statement": statement })).await;
+    alice.post(CREATE, &json!({ "statement": statement, "token": token })).await.ok();
+    alice.post(UPDATE, &json!({ "statement": alice.claim(&second, Some(&first)) })).await.ok();
+    alice.post(DELETE, &json!({ "statement": alice.ending(&second) })).await.ok();
+    let mut events = alice.world.server.store.security_events(alice.account.id, None, 4).await.unwrap();
+    events.reverse();
+    let noted: Vec<_> = events.iter().map(|event| (event.kind.as_str(), event.detail.as_deref())).collect();
+    assert_eq!(
+        noted,
+        [
+            ("delegationRequested", None),
+            ("delegationChanged", Some("e2ee was created")),
+            ("delegationChanged", Some("e2ee was changed")),
+            ("delegationChanged", Some("e2ee was ended")),
+        ]
+    );
+    assert!(events.iter().all(|event| event.address.is_some()), "the request is known to the task that carries it on");
+}
