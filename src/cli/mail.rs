@@ -1,4 +1,4 @@
-//! `housekey mail test|preview|list`.
+//! `housekey mail test|preview|list|retry`.
 
 use super::{
     ConfigFile, Failure,
@@ -24,7 +24,8 @@ Examples:
   housekey mail test me@example.com
   housekey mail preview
   housekey mail preview reset_password
-  housekey mail list --state failed")]
+  housekey mail list --state failed
+  housekey mail retry")]
 pub(super) struct Mail {
     #[command(subcommand)]
     command: Verb,
@@ -64,6 +65,16 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Try mails of a running server again that were given up; those that told a code are over
+    Retry {
+        /// Their numbers, as "mail list" shows them [default: all]
+        ids: Vec<i64>,
+        #[command(flatten)]
+        server: ServerArgs,
+        /// Print one line of JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl Mail {
@@ -74,6 +85,17 @@ impl Mail {
             Verb::List { state, server, json } => {
                 let mails = list(&Api::new(&server)?, state.as_deref()).await?;
                 show(&mails, json);
+            }
+            Verb::Retry { ids, server, json } => {
+                let input = if ids.is_empty() { json!({}) } else { json!({ "ids": ids }) };
+                let said = Api::new(&server)?.admin_post("dev.housekey.admin.retryMails", &input).await?;
+                let again = said.get("ids").and_then(Value::as_array).map_or(0, Vec::len);
+                match (json, again) {
+                    (true, _) => print_json(&said),
+                    (false, 0) => println!("There is none that can be tried again."),
+                    (false, 1) => println!("1 mail is on its way again."),
+                    (false, count) => println!("{count} mails are on their way again."),
+                }
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -147,7 +169,8 @@ fn show(mails: &[Value], json: bool) {
     for mail in mails {
         let error = mail.get("error").and_then(Value::as_str).map(|error| format!("  {error}")).unwrap_or_default();
         println!(
-            "{:<24}  {:<8} {:<20} {}{error}",
+            "{:<6} {:<24}  {:<8} {:<20} {}{error}",
+            mail.get("id").and_then(Value::as_i64).unwrap_or_default(),
             text(mail, "createdAt"),
             text(mail, "state"),
             text(mail, "kind"),

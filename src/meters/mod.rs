@@ -141,6 +141,8 @@ pub struct Meters {
     pub requests: Requests,
     /// Subscribers of the event stream.
     pub audience: Audience,
+    /// What became of mails: queued, sent, attempts that failed, given up.
+    pub mails: Outcomes,
 }
 
 /// Everything in one registry, under `housekey_`.
@@ -148,6 +150,7 @@ pub fn registry(meters: &Meters, writes: &Writes, plc: &Outcomes) -> Registry {
     let mut registry = Registry::with_prefix("housekey");
     meters.requests.register(&mut registry);
     writes.register(&mut registry);
+    registry.register("mails", "Mails by what became of them; failed counts attempts", meters.mails.0.clone());
     registry.register("plc_requests", "Requests to the PLC directory by how they ended", plc.0.clone());
     registry
 }

@@ -153,6 +153,7 @@ fn housekey(methods: Methods) -> Methods {
         .query::<housekey_admin::GetRelayStatus>()
         .query::<housekey_admin::ListMails>()
         .procedure::<housekey_admin::RequestCrawl>()
+        .procedure::<housekey_admin::RetryMails>()
         // dev.housekey.delegation
         .procedure::<delegation::CreateDelegation>()
         .procedure::<delegation::DeleteDelegation>()

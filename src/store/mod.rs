@@ -67,7 +67,7 @@ pub use journal::{
     DelegationChange, JournalEffect, JournalId, JournalKind, JournalRow, JournalState, NewJournalRow, OpenJournal,
 };
 pub use node_cache::Cached;
-pub use outbox::{DueMail, Enqueued, ListedMail, MailBudget, MailState, NewCode, NewMail};
+pub use outbox::{DueMail, Enqueued, ListedMail, MailBudget, MailState, NewCode, NewMail, Settled};
 pub use plc_directory::{DirectoryAppend, DirectoryEntry};
 pub use preferences::Preference;
 pub use repo::{

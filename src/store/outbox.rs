@@ -81,6 +81,20 @@ pub enum MailState {
     GivenUp,
 }
 
+/// How a mail was done with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Handed over.
+    Sent,
+    /// Given up.
+    GivenUp {
+        /// Why.
+        why: String,
+        /// Whether what it says is kept for another try.
+        keeps_text: bool,
+    },
+}
+
 /// A mail as the administrator sees it: not what it says.
 #[derive(Clone, Debug)]
 pub struct ListedMail {
@@ -102,6 +116,8 @@ pub struct ListedMail {
     pub next_attempt_at: Option<Timestamp>,
     /// Why the last attempt failed.
     pub error: Option<String>,
+    /// Whether it was given up and can be tried again.
+    pub can_be_retried: bool,
 }
 
 impl Store {
@@ -212,21 +228,63 @@ impl Store {
         .await
     }
 
-    /// Notes that a mail is done with: handed over, or given up with a reason. What it said is gone.
+    /// Notes that a mail is done with. What it said is gone then, unless it is kept for another try.
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
-    pub async fn settle_mail(&self, id: i64, given_up: Option<String>, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn settle_mail(&self, id: i64, settled: Settled, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |work| {
-            let state = if given_up.is_some() { MailState::GivenUp } else { MailState::Sent };
+            let (state, why, keeps_text) = match settled {
+                Settled::Sent => (MailState::Sent, None, false),
+                Settled::GivenUp { why, keeps_text } => (MailState::GivenUp, Some(why), keeps_text),
+            };
             sql::execute(
                 work.conn,
-                "UPDATE outbox SET state = ?2, settled_at = ?3, error = ?4, sealed = NULL WHERE id = ?1",
-                (id, state.number(), now.as_micros(), given_up),
+                "UPDATE outbox SET state = ?2, settled_at = ?3, error = ?4, sealed = CASE WHEN ?5 THEN sealed END
+                 WHERE id = ?1",
+                (id, state.number(), now.as_micros(), why, keeps_text),
             )
             .map(drop)
         })
         .await
+    }
+
+    /// Puts mails that were given up and keep what they say back into the outbox, at most `limit`: these, or all. Gives their
+    /// numbers.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn retry_mails(
+        &self,
+        ids: Option<Vec<i64>>,
+        now: Timestamp,
+        useful_until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<i64>, StoreError> {
+        const KEPT: &str = "SELECT id FROM outbox WHERE state = 2 AND sealed IS NOT NULL ORDER BY id";
+        const AGAIN: &str = "UPDATE outbox SET state = 0, attempts = 0, next_attempt_at = ?2, useful_until = ?3,
+                             settled_at = NULL, error = NULL WHERE id = ?1";
+        self.write(move |work| {
+            let mut again = sql::all(work.conn, KEPT, [], |row| sql::col::<i64>(row, 0))?;
+            again.retain(|id| ids.as_ref().is_none_or(|ids| ids.contains(id)));
+            again.truncate(limit);
+            for id in &again {
+                sql::execute(work.conn, AGAIN, (id, now.as_micros(), useful_until.as_micros()))?;
+            }
+            Ok(again)
+        })
+        .await
+    }
+
+    /// How many mails wait, and when the oldest of them was written.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub fn waiting_mails(&self) -> Result<(u64, Option<Timestamp>), StoreError> {
+        const QUERY: &str = "SELECT count(*), min(created_at) FROM outbox WHERE state = 0";
+        let read = |row: &Row<'_>| Ok((sql::col::<i64>(row, 0)?, sql::col::<Option<i64>>(row, 1)?));
+        let (count, oldest) = self.point(|conn| sql::one(conn, QUERY, [], read))?.unwrap_or_default();
+        Ok((u64::try_from(count).unwrap_or(0), oldest.map(Timestamp::from_micros)))
     }
 
     /// Removes mails that were done with before `before`, at most `limit`; says how many.
@@ -258,7 +316,8 @@ impl Store {
         self.page(move |conn| {
             sql::all(
                 conn,
-                "SELECT id, account, kind, recipient, state, created_at, attempts, next_attempt_at, error FROM outbox
+                "SELECT id, account, kind, recipient, state, created_at, attempts, next_attempt_at, error,
+                     state = 2 AND sealed IS NOT NULL FROM outbox
                  WHERE id < ?1 AND (?2 IS NULL OR state = ?2) ORDER BY id DESC LIMIT ?3",
                 (before.unwrap_or(i64::MAX), state.map(MailState::number), sql::limit(limit)),
                 listed,
@@ -350,5 +409,6 @@ fn listed(row: &Row<'_>) -> Result<ListedMail, StoreError> {
         attempts: sql::col(row, 6)?,
         next_attempt_at: (state == MailState::Waiting).then_some(next),
         error: sql::col(row, 8)?,
+        can_be_retried: sql::col(row, 9)?,
     })
 }

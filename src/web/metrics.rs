@@ -74,12 +74,17 @@ impl Collector for Looked {
         let latest = *server.store.latest_seq().borrow();
         let (subscribers, lag) = server.meters.audience.count_and_lag(latest);
         let cached = server.store.cached();
+        // What cannot be read is not there to be seen: the numbers of the others are worth more.
+        let (waiting, oldest) = server.store.waiting_mails().unwrap_or_default();
+        let oldest = oldest.map_or(0, |oldest| server.now().since(oldest).as_secs());
         let gauges = [
             ("event_seq", "Number of the latest event", u64::try_from(latest).unwrap_or(0)),
             ("subscribers", "Subscribers of the event stream", subscribers),
             ("subscriber_lag", "Events that the slowest subscriber is behind", lag),
             ("node_cache_bytes", "Bytes of MST nodes in memory", cached.node_bytes),
             ("limit_keys", "Addresses, accounts and names whose requests are being counted", server.throttle.keys()),
+            ("mails_waiting", "Mails in the outbox", waiting),
+            ("oldest_waiting_mail_seconds", "How long the oldest of them has waited", oldest),
             ("resident_memory_bytes", "Memory of the process", resident_memory().unwrap_or(0)),
         ];
         for (name, help, value) in gauges {
@@ -113,7 +118,11 @@ fn resident_memory() -> Option<u64> {
 mod tests {
     use super::*;
     use crate::{
-        service::testing::{As, World},
+        service::{
+            codes,
+            testing::{As, MailFault, World},
+        },
+        store::CodePurpose,
         xrpc::ReplyBody,
     };
     use http::HeaderMap;
@@ -164,6 +173,38 @@ mod tests {
         assert!(page.ends_with("# EOF\n"));
         let (_, page) = ask(&MetricsSite::new(Arc::clone(&other.server)), Method::GET, "/metrics");
         assert!(!page.contains("describeServer"));
+    }
+
+    #[tokio::test]
+    async fn mails_are_counted_and_the_oldest_that_waits_is_seen() {
+        let world = World::new().await;
+        let (alice, bobby) = (world.account("alice").await, world.account("bobby").await);
+        let page = |world: &World| ask(&MetricsSite::new(Arc::clone(&world.server)), Method::GET, "/metrics").1;
+        let ask_for_code = async |account| {
+            codes::mail_code(&world.server, account, CodePurpose::ConfirmEmail).await.unwrap();
+        };
+        ask_for_code(&alice).await;
+        world.mailbox.fail_next(MailFault::Refuse("451 4.7.1 come again\r\n"));
+        world.deliver().await;
+        world.clock.advance(std::time::Duration::from_secs(7));
+        let seen = page(&world);
+        let outcome = |page: &str, word: &str| number(page, &format!("housekey_mails_total{{outcome=\"{word}\"}}"));
+        assert_eq!(
+            (number(&seen, "housekey_mails_waiting"), outcome(&seen, "queued"), outcome(&seen, "failed")),
+            (1, 1, 1)
+        );
+        assert_eq!(number(&seen, "housekey_oldest_waiting_mail_seconds"), 7);
+        world.clock.advance(std::time::Duration::from_secs(8));
+        world.deliver().await;
+        world.mailbox.fail_next(MailFault::Refuse("550 5.1.1 no such user\r\n"));
+        ask_for_code(&bobby).await;
+        world.deliver().await;
+        let seen = page(&world);
+        assert_eq!(
+            (number(&seen, "housekey_mails_waiting"), outcome(&seen, "sent"), outcome(&seen, "given_up")),
+            (0, 1, 1)
+        );
+        assert_eq!(number(&seen, "housekey_oldest_waiting_mail_seconds"), 0);
     }
 
     #[tokio::test]

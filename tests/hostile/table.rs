@@ -88,6 +88,7 @@ fn housekey_admin(name: &str) -> Option<(Who, Takes)> {
         "listMails" => (Admin, Params(json!({}), &["limit", "cursor", "state"])),
         "getRelayStatus" => (Admin, Params(json!({}), &[])),
         "requestCrawl" => (Admin, Nothing),
+        "retryMails" => (Admin, Body(json!({ "ids": [] }), &[])),
         _ => return None,
     })
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 
-use super::{Content, purpose};
+use super::{Content, MailKind, purpose, wake};
 use crate::{
     clock::Timestamp,
     limits::mail as limits,
     outbound::{Mail, MailError},
     service::{Server, credentials},
-    store::{DueMail, StoreError},
+    store::{DueMail, Settled, StoreError},
 };
 
 /// Says whether the mail server can be used, at start: an operator who mistyped a setting reads it in the log.
@@ -83,6 +83,18 @@ pub async fn deliver_due(server: &Server) -> Result<Option<Timestamp>, StoreErro
     Ok(next)
 }
 
+/// Puts mails that were given up into the outbox again, as if they had been written now: these, or all of them. Gives their
+/// numbers; mails that told a code are not among them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn retry(server: &Server, ids: Option<Vec<i64>>) -> Result<Vec<i64>, StoreError> {
+    let now = server.now();
+    let again = server.store.retry_mails(ids, now, now.plus(limits::GIVE_UP_AFTER), limits::MAILS_PER_PAGE).await?;
+    wake(server).await;
+    Ok(again)
+}
+
 /// One attempt. However it ends, the mail is not due at this instant any more.
 async fn hand_over(server: &Server, mail: DueMail) -> Result<(), StoreError> {
     let now = server.now();
@@ -105,10 +117,12 @@ async fn hand_over(server: &Server, mail: DueMail) -> Result<(), StoreError> {
     match server.mailer.send(&message).await {
         Ok(()) => {
             tracing::debug!(mail = mail.id, kind = %mail.kind, "a mail was handed over");
-            server.store.settle_mail(mail.id, None, server.now()).await
+            server.meters.mails.count("sent");
+            server.store.settle_mail(mail.id, Settled::Sent, server.now()).await
         }
         Err(MailError::NotTaken(cause)) if next < mail.useful_until => {
             tracing::warn!(mail = mail.id, kind = %mail.kind, "a mail could not be handed over yet: {cause}");
+            server.meters.mails.count("failed");
             server.store.note_mail_error(mail.id, &cause).await
         }
         Err(cause) => give_up(server, &mail, &cause.to_string()).await,
@@ -117,7 +131,10 @@ async fn hand_over(server: &Server, mail: DueMail) -> Result<(), StoreError> {
 
 async fn give_up(server: &Server, mail: &DueMail, why: &str) -> Result<(), StoreError> {
     tracing::error!(mail = mail.id, kind = %mail.kind, "a mail was given up: {why}");
-    server.store.settle_mail(mail.id, Some(why.to_owned()), server.now()).await
+    server.meters.mails.count("given_up");
+    // A code is over soon, and whoever needs one asks anew.
+    let keeps_text = MailKind::ALL.iter().any(|kind| kind.name() == mail.kind && !kind.has_code());
+    server.store.settle_mail(mail.id, Settled::GivenUp { why: why.to_owned(), keeps_text }, server.now()).await
 }
 
 /// How long after an attempt the next one is due, after so many before it.

@@ -3,7 +3,8 @@
 //! A mail is durable before its request is answered, so a crash loses none. It is handed over by one task at a time, each
 //! attempt being noted before it begins and every attempt having the same `Message-ID`, so a mail goes out twice only when
 //! the server stops, or the mail server falls silent, between taking it and saying so. What a mail says is sealed under
-//! the master key while it waits, since it may hold a code, and erased as soon as it does not wait any more.
+//! the master key while it waits, since it may hold a code, and erased as soon as it does not wait any more; only a mail without a code that was
+//! given up keeps it for a while, for the administrator to try again.
 
 mod delivery;
 pub mod letters;
@@ -11,7 +12,7 @@ mod markup;
 #[cfg(test)]
 mod tests;
 
-pub use delivery::{check_connection, deliver_due, run_outbox};
+pub use delivery::{check_connection, deliver_due, retry, run_outbox};
 pub use letters::{Letter, MailKind};
 
 use std::{sync::Arc, time::Duration};
@@ -135,7 +136,10 @@ pub(super) async fn enqueue(
     let budget = if kind.has_code() { limits::CODE_BUDGET } else { limits::NOTICE_BUDGET };
     let noted = asked_for(kind).map(|kind| security_log::event(server, account.id, kind, None));
     match server.store.enqueue_mail(mail, code, budget, noted).await? {
-        Enqueued::Yes => Ok(()),
+        Enqueued::Yes => {
+            server.meters.mails.count("queued");
+            Ok(())
+        }
         Enqueued::TooMany(again_at) => Err(MailFailure::TooMany(again_at.since(now))),
     }
 }

@@ -51,6 +51,8 @@ struct MailView {
     next_attempt_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    can_be_retried: bool,
 }
 
 /// The answer.
@@ -107,5 +109,6 @@ async fn view(server: &Server, mail: ListedMail) -> Result<MailView, XrpcError> 
         attempts: mail.attempts,
         next_attempt_at: mail.next_attempt_at.map(crate::clock::Timestamp::to_rfc3339_millis),
         error: mail.error,
+        can_be_retried: mail.can_be_retried,
     })
 }

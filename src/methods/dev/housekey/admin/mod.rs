@@ -5,6 +5,7 @@ mod create_code;
 mod get_relay_status;
 mod list_mails;
 mod request_crawl;
+mod retry_mails;
 #[cfg(test)]
 mod tests;
 
@@ -12,3 +13,4 @@ pub use create_code::CreateCode;
 pub use get_relay_status::GetRelayStatus;
 pub use list_mails::ListMails;
 pub use request_crawl::RequestCrawl;
+pub use retry_mails::RetryMails;

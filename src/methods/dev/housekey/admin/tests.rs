@@ -6,6 +6,7 @@ use crate::service::testing::{Answer, As, MailFault, PASSWORD, World};
 
 const CREATE_CODE: &str = "dev.housekey.admin.createCode";
 const LIST_MAILS: &str = "dev.housekey.admin.listMails";
+const RETRY: &str = "dev.housekey.admin.retryMails";
 
 async fn code(world: &World, did: &str, purpose: &str) -> String {
     let input = json!({ "did": did, "purpose": purpose });
@@ -89,5 +90,33 @@ async fn the_administrator_sees_which_mails_failed_and_why_and_not_what_they_say
     for bad in ["limit=0", "limit=101", "limit=x", "cursor=x", "state=lost"] {
         let refused = world.get(&format!("{LIST_MAILS}?{bad}"), As::Admin).await;
         assert_eq!(refused.error(), (400, "InvalidRequest"), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_was_given_up_is_tried_again_unless_it_told_a_code() {
+    let world = World::new().await;
+    let alice = world.signed_up("alice").await;
+    let me = As::Bearer(&alice.tokens.access_jwt);
+    world.mailbox.fail_next(MailFault::Refuse("550 no such user here\r\n"));
+    post(&world, "com.atproto.server.requestEmailConfirmation", me, Json::Null).await.ok();
+    world.mailbox.fail_next(MailFault::Refuse("550 no such user here\r\n"));
+    let letter = json!({ "recipientDid": alice.account.did, "senderDid": alice.account.did, "content": "Hello." });
+    post(&world, "com.atproto.admin.sendEmail", As::Admin, letter).await.ok();
+    let failed = world.get(&format!("{LIST_MAILS}?state=failed"), As::Admin).await.ok();
+    let failed: Vec<_> = failed["mails"].as_array().unwrap().iter().map(|mail| &mail["canBeRetried"]).collect();
+    assert_eq!(failed, [&json!(true), &Json::Null], "the code is over");
+    let count = world.mailbox.len();
+    let (nobody, all) = (json!({ "ids": [4711] }), json!({}));
+    assert_eq!(post(&world, RETRY, As::Admin, nobody).await.ok()["ids"], json!([]));
+    assert_eq!(post(&world, RETRY, As::Admin, all.clone()).await.ok()["ids"].as_array().unwrap().len(), 1);
+    assert_eq!(world.mailbox.len(), count + 1);
+    assert!(world.mailbox.last().contains("Hello."));
+    assert_eq!(post(&world, RETRY, As::Admin, all.clone()).await.ok()["ids"], json!([]), "it was sent");
+    for who in [As::Nobody, me] {
+        assert_eq!(post(&world, RETRY, who, all.clone()).await.status, 401);
+    }
+    for bad in [json!({ "ids": "x" }), json!({ "ids": [1.5] }), json!({ "ids": vec![1; 101] })] {
+        assert_eq!(post(&world, RETRY, As::Admin, bad).await.error(), (400, "InvalidRequest"));
     }
 }

@@ -17,10 +17,10 @@ use crate::{
     plc::{Operation, UnsignedOperation, log::standing},
     repo::{UnsignedCommit, mst},
     service::{
-        maintain,
+        maintain, security_log,
         testing::{As, World},
     },
-    store::{AccountState, OwnState},
+    store::{AccountState, OwnState, SecurityKind},
     syntax::{Did, Tid},
 };
 
@@ -206,11 +206,12 @@ async fn asked_again_the_same_account_answers_until_it_is_activated() {
     assert!(refused.message().contains("waits for its activation"), "{}", refused.message());
     // Switched off by its owner is something else: whoever has the DID's key now may not just come in.
     let own = OwnState::Deactivated { delete_after: None };
-    store.set_own_state(account.id, own, Vec::new()).await.unwrap();
+    let noted = |kind| security_log::event(&mover.world.server, account.id, kind, None);
+    store.set_own_state(account.id, own, Vec::new(), noted(SecurityKind::Deactivated)).await.unwrap();
     let refused = mover.world.post(CREATE, As::Bearer(&mover.token(&mover.key, 4)), &mover.input()).await;
     assert_eq!(refused.error(), (400, "InvalidRequest"));
     assert!(refused.message().contains("already an account"), "{}", refused.message());
-    store.set_own_state(account.id, OwnState::Active, Vec::new()).await.unwrap();
+    store.set_own_state(account.id, OwnState::Active, Vec::new(), noted(SecurityKind::Activated)).await.unwrap();
     let refused = mover.world.post(CREATE, As::Bearer(&mover.token(&mover.key, 5)), &mover.input()).await;
     assert_eq!(refused.error(), (400, "InvalidRequest"));
 }
