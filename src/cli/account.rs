@@ -3,7 +3,7 @@
 use super::{
     Failure, account_change, account_owner,
     api::{Api, ServerArgs},
-    print_json,
+    archive, print_json,
 };
 use crate::{crypto::token, entropy::OsEntropy, syntax::AtIdentifier};
 use clap::{Args, Subcommand};
@@ -36,7 +36,9 @@ Examples:
   housekey account email alice.pds.example.com alice@example.net
   housekey account write alice.pds.example.com --subject Tonight < letter.txt
   housekey account delete alice.pds.example.com
-  housekey account log alice.pds.example.com")]
+  housekey account log alice.pds.example.com
+  housekey account export alice.pds.example.com
+  housekey account verify alice.pds.example.com.tar")]
 pub(super) struct Account {
     #[command(subcommand)]
     command: Verb,
@@ -115,6 +117,8 @@ enum Verb {
     Change(account_change::Change),
     #[command(flatten)]
     Owner(account_owner::Owner),
+    #[command(flatten)]
+    Archive(Box<archive::Archive>),
 }
 
 #[derive(Debug, Args)]
@@ -163,6 +167,7 @@ impl Account {
             }
             Verb::Change(change) => change.run().await?,
             Verb::Owner(owner) => owner.run().await?,
+            Verb::Archive(archive) => return archive.run().await,
         }
         Ok(ExitCode::SUCCESS)
     }

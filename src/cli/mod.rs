@@ -7,6 +7,7 @@ mod account_change;
 mod account_owner;
 mod adopt;
 mod api;
+mod archive;
 mod ask;
 mod check;
 mod completions;

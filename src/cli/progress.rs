@@ -19,6 +19,15 @@ impl Bar {
         Self(bar)
     }
 
+    /// A line above the bar, also where there is none.
+    pub(super) fn note(&self, text: &str) {
+        if self.0.is_hidden() {
+            eprintln!("{text}");
+        } else {
+            self.0.println(text);
+        }
+    }
+
     /// `done` of `all` of what `what` names.
     pub(super) fn show(&self, what: &'static str, done: u64, all: u64) {
         self.0.set_message(what);

@@ -67,6 +67,11 @@ impl SourceArgs {
         Ok(Sources::new(&options, Arc::new(SystemClock))?)
     }
 
+    /// The same with another directory.
+    pub(super) fn with_plc(&self, plc: Url) -> Self {
+        Self { plc, ..self.clone() }
+    }
+
     pub(super) const fn plc(&self) -> &Url {
         &self.plc
     }

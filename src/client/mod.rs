@@ -1,12 +1,15 @@
 //! A client of any server: what the command line does without its words. Reads delegations from public material and
-//! judges them, makes the owner's changes, keeps keys and what was remembered in files, follows the PLC directory.
+//! judges them, makes the owner's changes, keeps keys and what was remembered in files, follows the PLC directory, writes
+//! and reads archives of accounts.
 
+pub mod archive;
 pub mod files;
 pub mod key_file;
 pub mod outcome;
 pub mod owner;
 pub mod pds;
 pub mod pins;
+pub mod session;
 pub mod sources;
 pub mod watcher;
 pub mod words;

@@ -1,16 +1,18 @@
 //! A PDS as a client meets it: XRPC over HTTP, with or without a session.
 
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream::BoxStream};
 use http::{
     HeaderMap, HeaderValue, Method,
-    header::{AUTHORIZATION, CONTENT_TYPE},
+    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 use url::Url;
 
 use crate::{
     crypto::Secret,
-    limits::client::{ANSWER_MAX_BYTES, ANSWER_TIMEOUT},
+    limits::client::{ANSWER_MAX_BYTES, ANSWER_TIMEOUT, MOVE_ANSWER_TIMEOUT, MOVE_TRANSFER_TIMEOUT},
     outbound::{FetchError, GuardedClient, Outgoing, OutgoingBody, Streamed, TrustedClient},
     syntax::Did,
 };
@@ -22,6 +24,26 @@ pub enum Through {
     Trusted(TrustedClient),
     /// The address comes from others.
     Guarded(GuardedClient),
+}
+
+/// A body of bytes to send.
+pub struct Upload {
+    /// Its MIME type.
+    pub kind: String,
+    /// How many bytes it has, where that is known.
+    pub size: Option<u64>,
+    /// The bytes as they come.
+    pub body: BoxStream<'static, std::io::Result<Bytes>>,
+}
+
+/// An answer of bytes that are still coming.
+pub struct Download {
+    /// Its MIME type.
+    pub kind: Option<String>,
+    /// How many bytes it has, where the server says so.
+    pub size: Option<u64>,
+    /// The bytes as they come.
+    pub body: BoxStream<'static, Result<Bytes, FetchError>>,
 }
 
 /// Why a call gave nothing.
@@ -56,6 +78,21 @@ impl CallError {
     /// Whether the server surely said no, as opposed to being in trouble.
     pub const fn is_definite(&self) -> bool {
         matches!(self, Self::Refused { status: 400..=428 | 430..=499 | 501, .. })
+    }
+
+    /// Whether what was asked for is refused, as opposed to whoever asks.
+    pub const fn is_about_this(&self) -> bool {
+        self.is_definite() && !matches!(self, Self::Refused { status: 401 | 403 | 407 | 408, .. })
+    }
+
+    /// Whether the server has had too many requests, or no time.
+    pub const fn is_busy(&self) -> bool {
+        matches!(self, Self::Refused { status: 429 | 503, .. })
+    }
+
+    /// Whether the server does not know the method.
+    pub fn is_unknown_method(&self) -> bool {
+        matches!(self, Self::Refused { status: 404 | 501, .. }) || self.is("MethodNotImplemented")
     }
 }
 
@@ -110,6 +147,75 @@ impl Pds {
         self.call(Method::POST, self.method(nsid)?, Some(body)).await
     }
 
+    /// The same server with another token.
+    #[must_use]
+    pub fn with_token(&self, token: Secret) -> Self {
+        Self { token: Some(token), ..self.clone() }
+    }
+
+    /// Calls a query that answers bytes.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn download(&self, nsid: &str, query: &[(&str, &str)]) -> Result<Download, CallError> {
+        let mut url = self.method(nsid)?;
+        url.query_pairs_mut().extend_pairs(query);
+        let request = Outgoing { method: Method::GET, url, headers: self.headers()?, body: OutgoingBody::Empty };
+        let answer = self.send(request, MOVE_ANSWER_TIMEOUT).await?;
+        if !answer.status.is_success() {
+            let status = answer.status.as_u16();
+            let body = read_body(answer).await.map_err(|cause| self.unreachable(&cause))?;
+            return self.read(status, &body).and(Err(CallError::Strange(self.host(), "a query")));
+        }
+        let text = |name: http::HeaderName| answer.headers.get(name)?.to_str().ok().map(str::to_owned);
+        if text(CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
+            return Err(self.unreachable(&FetchError::Encoded));
+        }
+        let (kind, size) = (text(CONTENT_TYPE), text(CONTENT_LENGTH).and_then(|size| size.parse().ok()));
+        Ok(Download { kind, size, body: answer.body })
+    }
+
+    /// Calls a procedure that takes bytes, once.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn upload(&self, nsid: &str, upload: Upload) -> Result<Value, CallError> {
+        let mut headers = self.headers()?;
+        if let Ok(kind) = HeaderValue::try_from(upload.kind) {
+            headers.insert(CONTENT_TYPE, kind);
+        }
+        headers.extend(upload.size.map(|size| (CONTENT_LENGTH, HeaderValue::from(size))));
+        let body = OutgoingBody::Stream(upload.body);
+        let request = Outgoing { method: Method::POST, url: self.method(nsid)?, headers, body };
+        let answer = self.send(request, MOVE_TRANSFER_TIMEOUT).await?;
+        let status = answer.status.as_u16();
+        let body = read_body(answer).await.map_err(|cause| self.unreachable(&cause))?;
+        self.read(status, &body)
+    }
+
+    async fn send(&self, request: Outgoing, wait: Duration) -> Result<Streamed, CallError> {
+        let answer = match &self.through {
+            Through::Trusted(client) => client.send(request, wait).await,
+            Through::Guarded(client) => client.send(request, wait).await,
+        };
+        answer.map_err(|cause| self.unreachable(&cause))
+    }
+
+    fn unreachable(&self, cause: &FetchError) -> CallError {
+        CallError::Unreachable(self.host(), cause.to_string())
+    }
+
+    fn headers(&self) -> Result<HeaderMap, CallError> {
+        let mut headers = HeaderMap::new();
+        if let Some(token) = &self.token {
+            let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
+            let mut value = value.map_err(|cause| CallError::Unreachable(self.host(), cause.to_string()))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        Ok(headers)
+    }
+
     /// The name that errors speak of.
     pub fn host(&self) -> String {
         self.base.as_str().trim_end_matches('/').to_owned()
@@ -122,13 +228,7 @@ impl Pds {
 
     async fn call(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Value, CallError> {
         let unreachable = |cause: FetchError| CallError::Unreachable(self.host(), cause.to_string());
-        let mut headers = HeaderMap::new();
-        if let Some(token) = &self.token {
-            let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
-            let mut value = value.map_err(|cause| CallError::Unreachable(self.host(), cause.to_string()))?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
+        let mut headers = self.headers()?;
         if body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }

@@ -219,6 +219,14 @@ impl Sources {
         })
     }
 
+    /// The document of a DID, as it is now.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub async fn document(&self, did: &Did) -> Result<Arc<DidDocument>, String> {
+        self.resolver.did(did, Freshness::Now).await.map_err(|cause| cause.to_string())
+    }
+
     /// The audit log, not verified.
     ///
     /// # Errors
@@ -335,7 +343,7 @@ fn is_this_machine(url: &Url) -> bool {
 }
 
 /// The did:key of a Multikey verification method, of whatever kind.
-fn named_key(document: &DidDocument, id: &DelegationId) -> Option<String> {
+pub(in crate::client) fn named_key(document: &DidDocument, id: &DelegationId) -> Option<String> {
     let names = [format!("#{id}"), format!("{}#{id}", document.did)];
     let methods = document.json.get("verificationMethod")?.as_array()?;
     let method = methods.iter().find(|method| {

@@ -61,3 +61,28 @@ pub const SETTLE_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long a hook command may run.
 pub const HOOK_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long a session is used in a move before a new one is opened: half of what a token lasts.
+pub const MOVE_SESSION: Duration = Duration::from_hours(1);
+
+/// Bytes of a blob that is moved, at most: 2 GiB, more than any server takes.
+pub const MOVE_BLOB_MAX_BYTES: u64 = 2 << 30;
+
+/// Pages of them that are read: a million blobs.
+pub const MOVE_BLOBS_MAX_PAGES: usize = 2_000;
+
+/// How long a server may take to begin to send a repository or blob, which some gather in memory first.
+pub const MOVE_ANSWER_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// How long nothing may come of a repository or blob that has begun to come.
+pub const MOVE_SILENCE: Duration = Duration::from_mins(1);
+
+/// How long it may take to send a whole repository or blob over a slow line, its answer included.
+pub const MOVE_TRANSFER_TIMEOUT: Duration = Duration::from_hours(2);
+
+/// The first pause where a server has had too many requests; it doubles each time.
+pub const MOVE_BUSY_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often a blob is asked for while a server has too many requests: the pauses together are longer than the five minutes
+/// over which the reference counts.
+pub const MOVE_BUSY_TRIES: usize = 8;

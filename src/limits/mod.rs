@@ -1,6 +1,7 @@
 //! Every numeric bound of the server, named, with its unit and its reason. One file per area.
 pub mod accounts;
 pub mod adopt;
+pub mod archive;
 pub mod client;
 pub mod community;
 pub mod config;

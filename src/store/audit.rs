@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    AccountId, Backlink, OpenError, StoreError, StoredEvent,
+    AccountId, Backlink, OpenError, Preference, StoreError, StoredEvent,
     blob_files::file_of,
     commit::{head_columns, link_hash},
     schema, sql,
@@ -19,7 +19,7 @@ use crate::{
     ipld::Cid,
     limits::store::{AUDIT_PAGE_ROWS, BUSY_TIMEOUT},
     repo::Head,
-    syntax::{Did, Nsid, RecordKey, Tid},
+    syntax::{AtIdentifier, Did, Nsid, RecordKey, Tid},
 };
 
 /// A database that is only read.
@@ -109,6 +109,8 @@ pub struct AuditBlob {
     pub size: u64,
     /// Whether a record uses it.
     pub permanent: bool,
+    /// What it is.
+    pub mime_type: String,
 }
 
 /// What the file system says of a blob.
@@ -171,15 +173,37 @@ impl AuditReader {
         self.all(
             "SELECT a.id, a.did, a.signing_key, a.state FROM accounts a JOIN repos r ON r.account = a.id ORDER BY a.id",
             [],
-            |row| {
-                Ok(AuditAccount {
-                    id: AccountId(sql::col(row, 0)?),
-                    did: sql::parsed(row, 1)?,
-                    signing_key: sql::col(row, 2)?,
-                    active: sql::col::<i64>(row, 3)? == 1,
-                })
-            },
+            account_of,
         )
+    }
+
+    /// One account that has a repository.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub fn account(&self, actor: &AtIdentifier) -> Result<Option<AuditAccount>, StoreError> {
+        let (column, name) = match actor {
+            AtIdentifier::Did(did) => ("did", did.as_str()),
+            AtIdentifier::Handle(handle) => ("handle", handle.as_str()),
+        };
+        sql::one(
+            &self.conn,
+            &format!(
+                "SELECT a.id, a.did, a.signing_key, a.state FROM accounts a JOIN repos r ON r.account = a.id
+                 WHERE a.{column} = ?1"
+            ),
+            [name],
+            account_of,
+        )
+    }
+
+    /// What the account's apps keep for it, in order.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub fn preferences(&self, account: AccountId) -> Result<Vec<Preference>, StoreError> {
+        let query = "SELECT name, value FROM preferences WHERE account = ?1 ORDER BY position";
+        self.all(query, [account.0], |row| Ok(Preference { name: sql::col(row, 0)?, value: sql::col(row, 1)? }))
     }
 
     /// Where a repository stands; none if it is gone by now.
@@ -296,13 +320,14 @@ impl AuditReader {
     pub fn blobs(&self, account: AccountId, after: Option<&Cid>) -> Result<Vec<AuditBlob>, StoreError> {
         let after = after.map_or(&[][..], |cid| &cid.digest()[..]);
         self.all(
-            "SELECT digest, size, permanent FROM blobs WHERE account = ?1 AND digest > ?2 ORDER BY digest LIMIT ?3",
+            "SELECT digest, size, permanent, mime_type FROM blobs WHERE account = ?1 AND digest > ?2 ORDER BY digest LIMIT ?3",
             (account.0, after, sql::limit(AUDIT_PAGE_ROWS)),
             |row| {
                 Ok(AuditBlob {
                     cid: sql::raw_cid(row, 0)?,
                     size: u64::try_from(sql::col::<i64>(row, 1)?).unwrap_or(u64::MAX),
                     permanent: sql::col(row, 2)?,
+                    mime_type: sql::col(row, 3)?,
                 })
             },
         )
@@ -346,6 +371,11 @@ impl AuditReader {
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(AuditFile::Missing),
             Err(cause) => Err(StoreError::File(cause.to_string())),
         }
+    }
+
+    /// Where a blob's file is, if it is there.
+    pub fn blob_path(&self, cid: &Cid) -> PathBuf {
+        file_of(&self.blobs, cid)
     }
 
     /// A blob's file, to be read whole.
@@ -394,4 +424,13 @@ impl AuditReader {
     ) -> Result<Vec<T>, StoreError> {
         sql::all(&self.conn, text, params, read)
     }
+}
+
+fn account_of(row: &Row<'_>) -> Result<AuditAccount, StoreError> {
+    Ok(AuditAccount {
+        id: AccountId(sql::col(row, 0)?),
+        did: sql::parsed(row, 1)?,
+        signing_key: sql::col(row, 2)?,
+        active: sql::col::<i64>(row, 3)? == 1,
+    })
 }

@@ -152,6 +152,12 @@ impl Client {
         self.answer(self.http.post(format!("{}/xrpc/{nsid}", self.base)).json(body)).await
     }
 
+    /// POST of bytes.
+    pub async fn upload(&self, nsid: &str, kind: &str, bytes: &[u8]) -> Result<Value, (u16, String)> {
+        let request = self.http.post(format!("{}/xrpc/{nsid}", self.base)).body(bytes.to_vec());
+        self.answer(request.header("Content-Type", kind)).await
+    }
+
     /// GET of a method with its query.
     pub async fn get(&self, nsid_and_query: &str) -> Result<Value, (u16, String)> {
         self.answer(self.http.get(format!("{}/xrpc/{nsid_and_query}", self.base))).await

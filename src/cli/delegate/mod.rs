@@ -106,7 +106,7 @@ impl AccountArgs {
 }
 
 /// The server that was named, else the one that the account's document names.
-async fn server(sources: &Sources, named: Option<&Url>, identifier: &str) -> Result<Pds, Failure> {
+pub(super) async fn server(sources: &Sources, named: Option<&Url>, identifier: &str) -> Result<Pds, Failure> {
     if let Some(url) = named {
         return Ok(sources.server(url.clone()));
     }

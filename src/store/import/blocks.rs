@@ -37,8 +37,11 @@ pub enum AddBlock {
 }
 
 impl ImportBlocks {
-    /// An empty file at `path`.
-    pub(super) fn create(path: PathBuf) -> Result<Self, StoreError> {
+    /// An empty file at `path`, over one that is there.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be made.
+    pub fn create(path: PathBuf) -> Result<Self, StoreError> {
         remove(&path).map_err(|cause| StoreError::File(cause.to_string()))?;
         let conn = Connection::open(&path).map_err(failed)?;
         let made = Self { conn: Some(conn), path, count: 0 };
