@@ -43,6 +43,9 @@ pub const NODE_CACHE_BYTES: usize = 8 * 1024 * 1024;
 /// Heads kept in memory, in accounts (about 150 bytes each).
 pub const HEAD_CACHE: usize = 50_000;
 
+/// Handles whose DIDs are kept in memory, at about 200 bytes each.
+pub const HANDLE_CACHE: usize = 10_000;
+
 /// Collection names kept in memory.
 pub const COLLECTION_CACHE: usize = 4096;
 
@@ -70,8 +73,8 @@ pub const SWEEP_DIRECTORIES: usize = 64;
 /// Bytes of a blob that are kept for sniffing its type.
 pub const BLOB_HEAD_BYTES: usize = 4096;
 
-/// Bytes of an upload that are collected before they are hashed and written together.
-pub const BLOB_BUFFER_BYTES: usize = 256 * 1024;
+/// Bytes of an upload that are collected before they are hashed and written together, while more arrive.
+pub const BLOB_BUFFER_BYTES: usize = 128 * 1024;
 
 /// Wrong tries after which a mailed code is dead.
 pub const CODE_ATTEMPTS: i64 = 5;

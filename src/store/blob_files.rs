@@ -5,7 +5,8 @@
 use std::{
     collections::HashSet,
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    ops::Range,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -13,12 +14,18 @@ use std::{
     },
 };
 
+use bytes::Bytes;
+use futures_util::Stream;
 use sha2::{Digest, Sha256};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{Durability, StoreError};
 use crate::{
     ipld::{Cid, Codec},
-    limits::store::{BLOB_BUFFER_BYTES, BLOB_HEAD_BYTES},
+    limits::{
+        records::BLOB_CHUNK_BYTES,
+        store::{BLOB_BUFFER_BYTES, BLOB_HEAD_BYTES},
+    },
 };
 
 /// The directory of blob files. Cheap to clone.
@@ -45,12 +52,21 @@ struct Keeping {
     old: HashSet<Cid>,
 }
 
-/// A blob being received: hash, size and first bytes are taken as it streams.
+/// A blob being received: hash, size and first bytes are taken as it streams. While one buffer is hashed and written on
+/// the blocking pool, the other one fills.
 #[derive(Debug)]
 pub struct BlobWrite {
     /// None after a failure.
-    sink: Option<Sink>,
+    state: Option<Receiving>,
     buffer: Vec<u8>,
+}
+
+/// Where the sink and the second buffer are.
+#[derive(Debug)]
+enum Receiving {
+    Here(Sink, Vec<u8>),
+    /// On the blocking pool. Dropped, the work ends by itself, and its file goes with it.
+    Away(JoinHandle<io::Result<(Sink, Vec<u8>)>>),
 }
 
 /// A received blob, still under a temporary name.
@@ -71,8 +87,7 @@ pub struct StagedBlob {
 pub struct BlobFile {
     /// Its size in bytes.
     pub size: u64,
-    /// The file.
-    pub file: tokio::fs::File,
+    file: File,
 }
 
 #[derive(Debug)]
@@ -126,7 +141,7 @@ impl BlobFiles {
             Ok(Sink { file, temp: TempFile(path), hasher: Sha256::new(), size: 0, head: Vec::new() })
         })
         .await?;
-        Ok(BlobWrite { sink: Some(sink), buffer: Vec::new() })
+        Ok(BlobWrite { state: Some(Receiving::Here(sink, Vec::new())), buffer: Vec::new() })
     }
 
     /// fsyncs and renames to the final path (and fsyncs the directory); the same content twice is one file.
@@ -155,7 +170,7 @@ impl BlobFiles {
     pub async fn open(&self, cid: &Cid) -> Result<Option<BlobFile>, StoreError> {
         let path = self.inner.path(cid);
         blocking(move || match File::open(path) {
-            Ok(file) => Ok(Some(BlobFile { size: file.metadata()?.len(), file: tokio::fs::File::from_std(file) })),
+            Ok(file) => Ok(Some(BlobFile { size: file.metadata()?.len(), file })),
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(cause) => Err(cause),
         })
@@ -227,22 +242,16 @@ impl Files {
         if self.durability == Durability::Full {
             staged.file.sync_all()?;
         }
-        if !directory.is_dir() {
-            fs::create_dir_all(directory)?;
-            self.sync_directory(&self.root)?;
-        }
+        let is_new = make_directory(directory)?;
         fs::rename(&staged.temp.0, &path)?;
-        self.sync_directory(directory)
+        self.sync_names(directory, is_new)
     }
 
     fn link(&self, source: &Path, cid: &Cid) -> io::Result<bool> {
         let path = self.path(cid);
         let directory = path.parent().unwrap_or(&self.root);
         self.keeping().young.insert(*cid);
-        if !directory.is_dir() {
-            fs::create_dir_all(directory)?;
-            self.sync_directory(&self.root)?;
-        }
+        let is_new = make_directory(directory)?;
         match fs::hard_link(source, &path) {
             Ok(()) => {}
             Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {}
@@ -252,15 +261,20 @@ impl Files {
                 return if impossible { Ok(false) } else { Err(cause) };
             }
         }
-        self.sync_directory(directory)?;
+        self.sync_names(directory, is_new)?;
         Ok(true)
     }
 
-    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-        match self.durability {
-            Durability::Full => File::open(directory)?.sync_all(),
-            Durability::Process => Ok(()),
+    /// Makes a file's name durable, and then that of a new directory: file systems with a journal have both of them in
+    /// the one transaction that the first call flushes.
+    fn sync_names(&self, directory: &Path, is_new: bool) -> io::Result<()> {
+        if self.durability == Durability::Full {
+            File::open(directory)?.sync_all()?;
+            if is_new {
+                File::open(&self.root)?.sync_all()?;
+            }
         }
+        Ok(())
     }
 
     fn path(&self, cid: &Cid) -> PathBuf {
@@ -272,6 +286,15 @@ impl Files {
     }
 }
 
+/// True if it was not there.
+fn make_directory(directory: &Path) -> io::Result<bool> {
+    let is_new = !directory.is_dir();
+    if is_new {
+        fs::create_dir_all(directory)?;
+    }
+    Ok(is_new)
+}
+
 /// Where the file of a blob is below the directory of all blobs.
 pub(super) fn file_of(root: &Path, cid: &Cid) -> PathBuf {
     let name = cid.to_string();
@@ -279,14 +302,47 @@ pub(super) fn file_of(root: &Path, cid: &Cid) -> PathBuf {
     root.join(shard).join(name)
 }
 
+impl BlobFile {
+    /// The bytes of this span, read in pieces of at most [`BLOB_CHUNK_BYTES`]; one that ends behind the file ends with it.
+    ///
+    /// # Errors
+    /// Each piece: [`StoreError`], it cannot be read; nothing follows then.
+    pub fn read(self, span: Range<u64>) -> impl Stream<Item = Result<Bytes, StoreError>> + Send + use<> {
+        futures_util::stream::try_unfold((self.file, span), |(mut file, span)| async move {
+            if span.is_empty() {
+                return Ok(None);
+            }
+            let (file, piece) = blocking(move || {
+                let wanted = (span.end - span.start).min(BLOB_CHUNK_BYTES as u64);
+                let mut piece = Vec::with_capacity(usize::try_from(wanted).unwrap_or(BLOB_CHUNK_BYTES));
+                file.seek(SeekFrom::Start(span.start))?;
+                (&file).take(wanted).read_to_end(&mut piece)?;
+                Ok(((file, span.start + piece.len() as u64..span.end), piece))
+            })
+            .await?;
+            Ok((!piece.is_empty()).then(|| (Bytes::from(piece), file)))
+        })
+    }
+}
+
 impl BlobWrite {
     /// Adds bytes.
     ///
     /// # Errors
-    /// [`StoreError`]: they cannot be written; the upload is lost then.
+    /// [`StoreError`]: earlier ones could not be written; the upload is lost then.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= BLOB_BUFFER_BYTES { self.flush().await } else { Ok(()) }
+        if self.buffer.len() < BLOB_BUFFER_BYTES {
+            return Ok(());
+        }
+        let (mut sink, spare) = self.settle().await?;
+        let mut buffer = std::mem::replace(&mut self.buffer, spare);
+        self.state = Some(Receiving::Away(spawn_blocking(move || {
+            sink.absorb(&buffer)?;
+            buffer.clear();
+            Ok((sink, buffer))
+        })));
+        Ok(())
     }
 
     /// Ends the upload. Dropping a write or a staged blob removes its file.
@@ -294,25 +350,24 @@ impl BlobWrite {
     /// # Errors
     /// [`StoreError`]: the last bytes cannot be written.
     pub async fn finish(mut self) -> Result<StagedBlob, StoreError> {
-        self.flush().await?;
-        let Sink { file, temp, hasher, size, head } = self.sink.take().ok_or_else(lost)?;
-        let cid = Cid::new(Codec::Raw, hasher.finalize().into());
-        Ok(StagedBlob { cid, size, head, file, temp })
+        let (mut sink, _) = self.settle().await?;
+        let rest = std::mem::take(&mut self.buffer);
+        blocking(move || {
+            sink.absorb(&rest)?;
+            let Sink { file, temp, hasher, size, head } = sink;
+            let cid = Cid::new(Codec::Raw, hasher.finalize().into());
+            Ok(StagedBlob { cid, size, head, file, temp })
+        })
+        .await
     }
 
-    /// Hashes and writes what was collected, on the blocking pool.
-    async fn flush(&mut self) -> Result<(), StoreError> {
-        let mut sink = self.sink.take().ok_or_else(lost)?;
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let (sink, buffer) = blocking(move || {
-            sink.absorb(&buffer)?;
-            buffer.clear();
-            Ok((sink, buffer))
-        })
-        .await?;
-        self.sink = Some(sink);
-        self.buffer = buffer;
-        Ok(())
+    /// Waits for what is being written, and takes it; a second buffer comes with it.
+    async fn settle(&mut self) -> Result<(Sink, Vec<u8>), StoreError> {
+        match self.state.take() {
+            Some(Receiving::Here(sink, spare)) => Ok((sink, spare)),
+            Some(Receiving::Away(work)) => settled(work).await,
+            None => Err(StoreError::File("an earlier write of this upload failed".to_owned())),
+        }
     }
 }
 
@@ -327,7 +382,11 @@ impl Sink {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
+    settled(spawn_blocking(work)).await
+}
+
+async fn settled<T>(work: JoinHandle<io::Result<T>>) -> Result<T, StoreError> {
+    match work.await {
         Ok(result) => result.map_err(|cause| failed(&cause)),
         Err(_) => Err(StoreError::Closed),
     }
@@ -339,8 +398,4 @@ fn failed(cause: &io::Error) -> StoreError {
     } else {
         StoreError::File(cause.to_string())
     }
-}
-
-fn lost() -> StoreError {
-    StoreError::File("an earlier write of this upload failed".to_owned())
 }

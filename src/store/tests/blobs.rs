@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use futures_util::TryStreamExt;
 
 use super::*;
 
@@ -52,10 +52,15 @@ async fn a_blob_is_hashed_measured_and_kept_at_its_name() {
     let cid = staged.cid;
     assert!(!is_there(&world, &cid).await);
     world.store.blob_files().keep(staged).await.unwrap();
-    let mut blob = world.store.blob_files().open(&cid).await.unwrap().unwrap();
-    let mut read = Vec::new();
-    blob.file.read_to_end(&mut read).await.unwrap();
-    assert_eq!((blob.size, read), (700_000, content.clone()));
+    let read = async |span| {
+        let blob = world.store.blob_files().open(&cid).await.unwrap().unwrap();
+        assert_eq!(blob.size, 700_000);
+        blob.read(span).map_ok(|piece| piece.to_vec()).try_concat().await.unwrap()
+    };
+    assert_eq!(read(0..700_000).await, content);
+    assert_eq!(read(299_999..600_001).await, content[299_999..600_001]);
+    assert_eq!(read(699_999..800_000).await, content[699_999..]);
+    assert!(read(5..5).await.is_empty());
     assert_eq!(keep(&world, &content).await, cid);
     assert_eq!(files_in(&world.dir.path().join("blobs/tmp")), 0);
 }

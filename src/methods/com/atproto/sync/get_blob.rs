@@ -2,7 +2,6 @@
 use super::answers::visible;
 use crate::{
     ipld::Cid,
-    limits::records::BLOB_CHUNK_BYTES,
     service::Server,
     store::{BlobFile, BlobRow},
     syntax::Did,
@@ -15,9 +14,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Deserialize;
-use std::{io::SeekFrom, ops::Range, sync::Arc};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio_util::io::ReaderStream;
+use std::{ops::Range, sync::Arc};
 
 /// A blob that a record references, as inert bytes: it is downloaded, never rendered.
 pub struct GetBlob;
@@ -63,8 +60,8 @@ impl Query for GetBlob {
         }
         let file = server.store.blob_files().open(&row.cid).await?.ok_or_else(not_found)?;
         match range(&asked.headers, &etag, file.size) {
-            Asked::All => stream(file, headers, None).await,
-            Asked::Part(part) => stream(file, headers, Some(part)).await,
+            Asked::All => Ok(stream(file, headers, None)),
+            Asked::Part(part) => Ok(stream(file, headers, Some(part))),
             Asked::Nothing => Ok(unsatisfiable(file.size)),
         }
     }
@@ -131,22 +128,22 @@ fn range(headers: &HeaderMap, etag: &str, size: u64) -> Asked {
     }
 }
 
-async fn stream(blob: BlobFile, mut headers: HeaderMap, part: Option<Range<u64>>) -> Result<Reply, XrpcError> {
-    let BlobFile { size, mut file } = blob;
-    let status = if part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
-    let span = part.clone().unwrap_or(0..size);
-    let length = span.end - span.start;
-    headers.insert(header::CONTENT_LENGTH, length.into());
-    if part.is_some()
-        && let Ok(value) = HeaderValue::from_str(&format!("bytes {}-{}/{size}", span.start, span.end.saturating_sub(1)))
-    {
-        headers.insert(header::CONTENT_RANGE, value);
-        file.seek(SeekFrom::Start(span.start)).await.map_err(|cause| XrpcError::internal(&cause))?;
-    }
-    let chunk = usize::try_from(length).unwrap_or(usize::MAX).clamp(1, BLOB_CHUNK_BYTES);
-    file.set_max_buf_size(chunk);
-    let bytes = ReaderStream::with_capacity(file.take(length), chunk).map_err(|cause| XrpcError::internal(&cause));
-    Ok(Reply { status, headers, body: ReplyBody::Stream(bytes.boxed()) })
+fn stream(blob: BlobFile, mut headers: HeaderMap, part: Option<Range<u64>>) -> Reply {
+    let size = blob.size;
+    let (status, span) = match part {
+        None => (StatusCode::OK, 0..size),
+        Some(part) => {
+            if let Ok(value) =
+                HeaderValue::from_str(&format!("bytes {}-{}/{size}", part.start, part.end.saturating_sub(1)))
+            {
+                headers.insert(header::CONTENT_RANGE, value);
+            }
+            (StatusCode::PARTIAL_CONTENT, part)
+        }
+    };
+    headers.insert(header::CONTENT_LENGTH, (span.end - span.start).into());
+    let bytes = blob.read(span).map_err(XrpcError::from);
+    Reply { status, headers, body: ReplyBody::Stream(bytes.boxed()) }
 }
 
 fn unsatisfiable(size: u64) -> Reply {
