@@ -225,6 +225,23 @@ impl Store {
         self.point(|conn| account(conn, QUERY, [handle.as_str()]))
     }
 
+    /// The DID of the account with this handle, from memory where it can.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn did_by_handle(&self, handle: &Handle) -> Result<Option<Did>, StoreError> {
+        let handles = &self.inner.shared.handles;
+        let forgotten = match handles.get(handle) {
+            Ok(did) => return Ok(Some(did)),
+            Err(forgotten) => forgotten,
+        };
+        let did = self.account_by_handle(handle).await?.map(|account| account.did);
+        if let Some(did) = &did {
+            handles.learn(handle, did, forgotten);
+        }
+        Ok(did)
+    }
+
     /// By lower-cased e-mail address.
     ///
     /// # Errors

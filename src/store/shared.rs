@@ -9,10 +9,10 @@ use tokio::sync::watch;
 
 use super::{AccountId, StoredEvent, export::Exports, import::LooseTrees, node_cache::NodeCache, usage::SharedQuota};
 use crate::{
-    limits::store::{COLLECTION_CACHE, EVENT_RING_BYTES, EVENT_RING_COUNT, HEAD_CACHE},
+    limits::store::{COLLECTION_CACHE, EVENT_RING_BYTES, EVENT_RING_COUNT, HANDLE_CACHE, HEAD_CACHE},
     meters::Writes,
     repo::Head,
-    syntax::Nsid,
+    syntax::{Did, Handle, Nsid},
 };
 
 /// What all threads share.
@@ -28,6 +28,8 @@ pub(super) struct Shared {
     pub(super) directory: watch::Sender<i64>,
     /// Numbers of collections.
     pub(super) collections: Collections,
+    /// Whose handles are whose.
+    pub(super) handles: Handles,
     /// Open exports.
     pub(super) exports: Exports,
     /// Trees that are nobody's repository.
@@ -49,6 +51,7 @@ impl Shared {
             latest: watch::Sender::new(latest),
             directory: watch::Sender::new(directory),
             collections: Collections::default(),
+            handles: Handles::default(),
             exports: Exports::default(),
             loose,
             nodes: NodeCache::default(),
@@ -110,6 +113,41 @@ impl Collections {
         let mut collections = self.0.write().unwrap_or_else(PoisonError::into_inner);
         bound(&mut collections, COLLECTION_CACHE);
         collections.insert(nsid, id);
+    }
+}
+
+/// DIDs by handle, for what the network asks most; all of them are forgotten whenever any account changes.
+#[derive(Debug, Default)]
+pub(super) struct Handles(RwLock<KnownHandles>);
+
+#[derive(Debug, Default)]
+struct KnownHandles {
+    dids: HashMap<Handle, Did>,
+    /// How often everything was forgotten: what was read before must not be added after.
+    forgotten: u64,
+}
+
+impl Handles {
+    /// The DID, if it is known here, else the number to [`Self::learn`] it with.
+    pub(super) fn get(&self, handle: &Handle) -> Result<Did, u64> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.dids.get(handle).cloned().ok_or(known.forgotten)
+    }
+
+    /// What a reader has seen after [`Self::get`] gave it `forgotten`.
+    pub(super) fn learn(&self, handle: &Handle, did: &Did, forgotten: u64) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.forgotten == forgotten {
+            bound(&mut known.dids, HANDLE_CACHE);
+            known.dids.insert(handle.clone(), did.clone());
+        }
+    }
+
+    /// The writer has committed changes of accounts.
+    pub(super) fn forget(&self) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.dids.clear();
+        known.forgotten += 1;
     }
 }
 

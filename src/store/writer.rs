@@ -6,6 +6,7 @@
 use std::{
     sync::{
         Arc,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
     },
     thread::JoinHandle,
@@ -126,8 +127,9 @@ impl Writer {
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, jobs) = sync_channel(WRITE_QUEUE);
         let meters = shared.writes.clone();
+        let accounts_changed = watch_accounts(&conn).map_err(std::io::Error::other)?;
         let thread = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            Loop { conn, shared, jobs, checkpointer, next_seq: last_seq + 1 }.run();
+            Loop { conn, shared, jobs, checkpointer, next_seq: last_seq + 1, accounts_changed }.run();
         })?;
         Ok((Self { queue, meters }, thread))
     }
@@ -181,12 +183,25 @@ impl Writer {
     }
 }
 
+/// Set by every change of an account's row, whoever makes it.
+fn watch_accounts(conn: &Connection) -> rusqlite::Result<Arc<AtomicBool>> {
+    let changed = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&changed);
+    conn.update_hook(Some(move |_, _: &str, table: &str, _| {
+        if table == "accounts" {
+            noted.store(true, Ordering::Relaxed);
+        }
+    }))?;
+    Ok(changed)
+}
+
 struct Loop {
     conn: Connection,
     shared: Arc<Shared>,
     jobs: Receiver<Message>,
     checkpointer: Checkpointer,
     next_seq: i64,
+    accounts_changed: Arc<AtomicBool>,
 }
 
 impl Loop {
@@ -304,6 +319,9 @@ impl Loop {
 
     fn publish(&mut self, effects: Effects) {
         self.next_seq = effects.next_seq;
+        if self.accounts_changed.swap(false, Ordering::Relaxed) {
+            self.shared.handles.forget();
+        }
         for (account, head) in effects.heads {
             self.shared.heads.set(account, head);
         }

@@ -8,6 +8,9 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 /// The content type of every JSON answer.
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
+/// Room for the headers that most answers get on their way out, so that the map need not grow.
+const HEADERS: usize = 16;
+
 /// An answer before HTTP.
 pub struct Reply {
     /// Status, 200 unless said.
@@ -60,7 +63,7 @@ impl IntoReply for Empty {
 impl Reply {
     /// An answer without headers.
     pub fn new(status: StatusCode, body: ReplyBody) -> Self {
-        Self { status, headers: HeaderMap::new(), body }
+        Self { status, headers: HeaderMap::with_capacity(HEADERS), body }
     }
 
     /// 200 with JSON text that is ready (stored CBOR transcoded without a tree).

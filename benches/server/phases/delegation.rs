@@ -33,7 +33,7 @@ fn delegate(own: &Own, account: &Account) -> Result<(), String> {
     std::fs::write(&password, "correct horse battery\n").map_err(|cause| cause.to_string())?;
     run(Command::new(BINARY).args(["key", "new", "--no-words"]).arg(&key))?;
     run(Command::new(BINARY)
-        .args(["delegate", "create", "--identifier", &account.handle, "--plc", own.plc(), "--pds"])
+        .args(["delegate", "create", "--identifier", &account.handle, "--plc", own.plc(), "--server"])
         .arg(format!("http://{}", own.target.host))
         .arg("--key")
         .arg(&key)

@@ -52,8 +52,8 @@ pub enum ResolveIdentityError {
 /// # Errors
 /// [`ResolveIdentityError`].
 pub async fn resolve_handle(server: &Server, handle: &Handle) -> Result<Did, ResolveIdentityError> {
-    if let Some(account) = server.store.account_by_handle(handle).await? {
-        return Ok(account.did);
+    if let Some(did) = server.store.did_by_handle(handle).await? {
+        return Ok(did);
     }
     if server.policy.is_service_handle(handle) {
         return Err(ResolveIdentityError::HandleNotFound);

@@ -73,6 +73,38 @@ async fn a_handle_moves_only_to_a_free_one() {
 }
 
 #[tokio::test]
+async fn whose_a_handle_is_stays_right_in_memory_when_it_moves_and_when_its_account_goes() {
+    let world = World::new();
+    let (alice, bob) = (world.account(1, "alice").await, world.account(2, "bob").await);
+    let whose = async |name: &str| world.store.did_by_handle(&handle(name)).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!((whose("alice").await, whose("carol").await), (Some(did(1)), None));
+    }
+    world.store.set_handle(alice.id, &handle("carol"), Vec::new(), None).await.unwrap();
+    world.store.set_handle(bob.id, &handle("alice"), Vec::new(), None).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!((whose("alice").await, whose("carol").await), (Some(did(2)), Some(did(1))));
+    }
+    world
+        .store
+        .write(move |work| sql::execute(work.conn, "DELETE FROM accounts WHERE id = ?1", [bob.id.0]))
+        .await
+        .unwrap();
+    assert_eq!(whose("alice").await, None);
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_change_is_not_learnt_after_it() {
+    let handles = shared::Handles::default();
+    let before = handles.get(&handle("alice")).unwrap_err();
+    handles.forget();
+    handles.learn(&handle("alice"), &did(1), before);
+    let now = handles.get(&handle("alice")).unwrap_err();
+    handles.learn(&handle("alice"), &did(2), now);
+    assert_eq!(handles.get(&handle("alice")), Ok(did(2)));
+}
+
+#[tokio::test]
 async fn accounts_are_listed_in_pages_and_searched() {
     let world = World::new();
     for (n, name) in ["alice", "bob", "carol"].into_iter().enumerate() {
