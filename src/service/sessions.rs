@@ -228,11 +228,16 @@ pub const fn activity(state: &AccountState) -> (bool, Option<&'static str>) {
     }
 }
 
-/// The account's DID document for an answer that shows it: from the cache, or within a moment, or not at all.
+/// The account's DID document for an answer that opens or shows a session: from the cache, or within a moment, or not at all.
+/// A document that names another server is left out: clients send this session's tokens to whomever it names, which is
+/// the old server while an account moves in, and the new one after it left.
 pub async fn document(server: &Server, did: &Did) -> Option<serde_json::Value> {
     let resolving = server.resolver.did(did, Freshness::Cached);
     let resolved = tokio::time::timeout(limits::SESSION_DOCUMENT_WAIT, resolving).await;
-    Some(resolved.ok()?.ok()?.json.clone())
+    let document = resolved.ok()?.ok()?;
+    let pds = document.pds.as_ref()?.as_str().trim_end_matches('/');
+    let own = [server.policy.endpoint(), server.policy.endpoint_at_genesis()];
+    own.iter().any(|own| own == pds).then(|| document.json.clone())
 }
 
 /// How a session was opened.

@@ -1,7 +1,7 @@
 // npm's @did-plc/server as the PLC directory of `housekey serve`: the key types that it knows, and the one that it
 // refuses. Statements are made here, by docs/delegation.md.
 import assert from 'node:assert/strict'
-import { createHash, generateKeyPairSync, sign } from 'node:crypto'
+import { generateKeyPairSync, sign } from 'node:crypto'
 import { once } from 'node:events'
 import { after, before, test } from 'node:test'
 import { bytesToMultibase, P256Keypair, parseDidKey, Secp256k1Keypair } from '@atproto/crypto'
@@ -9,8 +9,7 @@ import plcLib from '@did-plc/lib'
 import plcServer from '@did-plc/server'
 import { encode } from '@ipld/dag-cbor'
 import { base58btc } from 'multiformats/bases/base58'
-import { CID } from 'multiformats/cid'
-import * as digest from 'multiformats/hashes/digest'
+import { bytes, cidOf, statementAt } from './delegation.mjs'
 import { serveHousekey } from './housekey.mjs'
 
 const APP = 'com.example.chat'
@@ -104,24 +103,7 @@ async function agrees(owner, key, state, statements, apps) {
 }
 
 /** A statement at the head of the log; without a key it ends the delegation. */
-async function statement(owner, key, endorser) {
-  const log = await auditLog(owner.did)
-  const body = {
-    $type: 'dev.housekey.delegation.defs#statement',
-    did: owner.did,
-    id: 'e2ee',
-    key: key?.did() ?? null,
-    prev: log.findLast(({ nullified }) => !nullified).cid,
-    endorsed: endorser !== undefined,
-    createdAt: new Date().toISOString(),
-  }
-  const signed = encode(body)
-  return {
-    ...body,
-    ...(key && { claim: bytes(await key.sign(signed)) }),
-    ...(endorser && { endorsement: bytes(await endorser.sign(signed)) }),
-  }
-}
+const statement = async (owner, key, endorser) => statementAt(await auditLog(owner.did), owner.did, key, endorser)
 
 /** An entry of associated data; bytes in `data` are written as in JSON. */
 async function appData(owner, key, data) {
@@ -138,14 +120,6 @@ async function appData(owner, key, data) {
   const sig = bytes(await key.sign(encode({ ...body, data: Object.fromEntries(binary) })))
   return { ...body, data, sig }
 }
-
-/** The CID of what is signed. */
-function cidOf({ claim, endorsement, ...body }) {
-  const hash = createHash('sha256').update(encode(body)).digest()
-  return CID.createV1(0x71, digest.create(0x12, hash)).toString()
-}
-
-const bytes = (value) => ({ $bytes: Buffer.from(value).toString('base64').replace(/=+$/, '') })
 
 const byKey = (list) => new Map(list.map(({ rkey, value }) => [rkey, value]))
 
