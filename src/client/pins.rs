@@ -43,8 +43,7 @@ impl Pins {
     /// [`PinsError`].
     pub fn read(path: &Path) -> Result<Self, PinsError> {
         match files::read_text(path) {
-            Ok(text) => serde_json::from_str(&text)
-                .map_err(|cause| PinsError::Format(path.display().to_string(), cause.to_string())),
+            Ok(text) => parse(&text).map_err(|cause| PinsError::Format(path.display().to_string(), cause.to_string())),
             Err(cause) if cause.is_missing() => Ok(Self::default()),
             Err(cause) => Err(cause.into()),
         }
@@ -93,6 +92,12 @@ fn name(did: &Did, id: &DelegationId) -> String {
     format!("{did}#{id}")
 }
 
+/// An object, and no list: serde would read `[]` as an object without members, and everything would be forgotten.
+fn parse(text: &str) -> serde_json::Result<Pins> {
+    let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)?;
+    serde_json::from_value(members.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +118,19 @@ mod tests {
 
     fn known(pins: &Pins, world: &World) -> String {
         pins.get(&world.did, &world.id).unwrap().key.as_str().to_owned()
+    }
+
+    #[test]
+    fn a_file_that_holds_something_else_is_not_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("known.json");
+        assert_eq!(Pins::read(&path).unwrap(), Pins::default(), "there is none yet");
+        for other in ["", "[]", "[{}, {}]", "null", "\"\"", "{\"pin\": {}}", "{\"pins\": []}", "{\"handles\": [[]]}"] {
+            std::fs::write(&path, other).unwrap();
+            assert!(matches!(Pins::read(&path), Err(PinsError::Format(..))), "{other}");
+        }
+        Pins::default().write(&path).unwrap();
+        assert_eq!(Pins::read(&path).unwrap(), Pins::default());
     }
 
     #[test]

@@ -13,7 +13,8 @@ Examples:
   housekey delegate create --identifier alice.test --key alice.key --server http://localhost:2583 --plc http://localhost:2582
 
 The first key that an id ever has needs no more than the password. Any other needs a mailed code, or the endorsement of the
-key before (--previous). Exit codes: 0 done and seen in the public record; 1 not.")]
+key before (--previous). Exit codes: 0 done and seen in the public record; 1 not, or the server's
+operation changed more than that.")]
 pub(super) struct Create {
     #[command(flatten)]
     account: AccountArgs,

@@ -2,6 +2,7 @@
 
 use super::{AccountArgs, Failure};
 use crate::{
+    cli::print_json,
     client::files,
     clock::{Clock, SystemClock},
     delegation::DOMAIN_APP,
@@ -11,6 +12,7 @@ use crate::{
     syntax::Nsid,
 };
 use clap::Args;
+use serde_json::json;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 /// Sets what one app says to others, signed by the key, or ends it.
@@ -19,7 +21,9 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 Examples:
   housekey delegate data --identifier alice.example.com --key alice.key --app com.example.chat --data packages.json
   housekey delegate data --identifier alice.example.com --key alice.key --domain chat.example.com
-  housekey delegate data --identifier alice.example.com --key alice.key --app com.example.chat --end")]
+  housekey delegate data --identifier alice.example.com --key alice.key --app com.example.chat --end
+
+Exit codes: 0 done and seen to be served; 1 not.")]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["data", "domain", "end"]))]
 pub(super) struct Data {
     #[command(flatten)]
@@ -57,7 +61,9 @@ impl Data {
         let is_end = data.is_none();
         let entry = owner.put_data(&key, app, data, expires_at, &OsEntropy).await?;
         let did = owner.did();
-        if is_end {
+        if self.account.json {
+            print_json(&json!({ "did": did, "entry": entry.to_json() }));
+        } else if is_end {
             println!("Done: the entry of {} for {did} is ended.", entry.app());
         } else {
             println!("Done: the entry of {} for {did} holds until {}.", entry.app(), entry.expires_at());

@@ -13,7 +13,7 @@ Examples:
   housekey delegate end --identifier alice.example.com --lost
 
 Without the key a mailed code is needed, and the end is the server's word alone. Exit codes: 0 done and seen in the public
-record; 1 not.")]
+record; 1 not, or the server's operation changed more than that.")]
 pub(super) struct End {
     #[command(flatten)]
     account: AccountArgs,

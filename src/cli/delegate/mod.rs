@@ -6,7 +6,7 @@ mod end;
 mod rotate;
 mod show;
 
-use super::{Failure, ask, timeline, verify::SourceArgs};
+use super::{Failure, ask, print_json, timeline, verify::SourceArgs};
 use crate::{
     client::{
         files,
@@ -19,6 +19,7 @@ use crate::{
     syntax::AtIdentifier,
 };
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -89,6 +90,9 @@ struct AccountArgs {
     /// File with the passphrase of the key files [default: it is asked for where one is locked]
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Print the outcome as one line of JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl AccountArgs {
@@ -97,7 +101,10 @@ impl AccountArgs {
         let server = server(&sources, self.server.as_ref(), &self.identifier).await?;
         let question = format!("Password of {} at {}", self.identifier, server.host());
         let password = ask::secret(self.password_file.as_deref(), &question)?;
-        Ok(Owner::log_in(&sources, server, &self.identifier, &password, self.id.clone()).await?)
+        let host = server.host();
+        let owner = Owner::log_in(&sources, server, &self.identifier, &password, self.id.clone()).await?;
+        eprintln!("Logged in at {host} as {}.", owner.did());
+        Ok(owner)
     }
 
     fn open_key(&self, path: &Path) -> Result<crate::crypto::DelegateSigningKey, Failure> {
@@ -150,8 +157,12 @@ async fn make(
         (Some(_), Some(path)) => read_waiting(path)?,
         _ => None,
     };
+    let is_waiting = waiting.is_some();
     let owner = account.log_in().await?;
     let change = owner.prepare(procedure, signers, waiting, &OsEntropy).await?;
+    if consent.token.is_some() && change.statement.is_some() && !is_waiting {
+        return Err(Failure::new(no_waiting_statement(waiting_file.as_deref())));
+    }
     let submitted = match owner.submit(&change, consent.token.as_deref()).await {
         Err(cause) if cause.is("TokenRequired") && consent.token.is_none() => {
             let token = get_token(&owner, &change, waiting_file.as_deref()).await?;
@@ -165,7 +176,11 @@ async fn make(
     if let Some(path) = waiting_file.filter(|path| path.exists()) {
         drop(fs::remove_file(path));
     }
-    show_done(&change, &confirmed);
+    if account.json {
+        print_json(&outcome(&change, &confirmed));
+    } else {
+        show_done(&change, &confirmed);
+    }
     Ok(if confirmed.besides.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -184,6 +199,15 @@ async fn get_token(owner: &Owner, change: &Change, waiting_file: Option<&Path>) 
     Err(Failure::new(
         "no key consents to this, so the server mailed a code to the account's address: run this again with --token CODE",
     ))
+}
+
+/// A code is good for the one statement that it was mailed for.
+fn no_waiting_statement(path: Option<&Path>) -> String {
+    let wanted = path.map_or_else(String::new, |path| format!(", and there is none at {}", path.display()));
+    format!(
+        "a code is good only together with the statement that it was mailed for{wanted}: name its file with --statement, or run \
+         this again without --token for another code"
+    )
 }
 
 fn waiting_file(consent: &ConsentArgs, beside: Option<&Path>, id: &DelegationId) -> Option<PathBuf> {
@@ -215,6 +239,22 @@ fn explain(cause: &CallError) -> Failure {
         ""
     };
     Failure::new(format!("{cause}{advice}"))
+}
+
+/// What was done, for programs.
+fn outcome(change: &Change, confirmed: &Confirmed) -> Value {
+    let judged = &confirmed.judged;
+    let key = judged.assessment.key().and_then(|key| key.supported().ok());
+    json!({
+        "did": judged.gathered.did,
+        "id": judged.gathered.id,
+        "key": key.map(ToString::to_string),
+        "fingerprint": key.map(fingerprint),
+        "statement": change.statement.as_ref().map(Statement::cid),
+        "resigned": change.resigned(),
+        "besides": confirmed.besides,
+        "verdict": judged.assessment.verdict,
+    })
 }
 
 fn show_done(change: &Change, confirmed: &Confirmed) {

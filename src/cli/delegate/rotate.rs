@@ -13,7 +13,8 @@ Examples:
   housekey delegate rotate --identifier alice.example.com --lost --next next.key
 
 Without the key before, a mailed code is needed and everybody who knows the account is warned. Associated data that holds
-is signed anew by the next key. Exit codes: 0 done and seen in the public record; 1 not.")]
+is signed anew by the next key. Exit codes: 0 done and seen in the public record; 1 not, or the server's
+operation changed more than that.")]
 pub(super) struct Rotate {
     #[command(flatten)]
     account: AccountArgs,

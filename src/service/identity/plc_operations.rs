@@ -135,7 +135,12 @@ pub async fn submit_plc_operation(
     let Operation::Operation(signed) = &operation else { return Err(refused("Invalid operation")) };
     let said = &signed.unsigned;
     if !said.rotation_keys.contains(&server.rotation_key.did_key().to_string()) {
-        return Err(refused("Rotation keys do not include server's rotation key"));
+        match next_operation(server, &account.did).await {
+            // The owner keeps the rotation keys to herself already: nothing is lost.
+            Err(StateError::NotOurs) => {}
+            Err(cause) => return Err(cause.into()),
+            Ok(_) => return Err(refused("Rotation keys do not include server's rotation key")),
+        }
     }
     let pds = said.services.get(ATPROTO_PDS);
     if pds.is_none_or(|service| service.kind != ATPROTO_PDS_TYPE) {

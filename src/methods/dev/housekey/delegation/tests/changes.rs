@@ -91,14 +91,31 @@ async fn the_same_statement_again_is_the_same_answer_and_nothing_more() {
 
 #[tokio::test]
 async fn every_accepted_change_is_mailed_to_the_owner() {
-    let first = key(KeyType::Ed25519, 1);
+    let (first, second, third) = (key(KeyType::Ed25519, 1), key(KeyType::P256, 2), key(KeyType::K256, 3));
     let alice = Alice::new().await;
-    let before = alice.world.mailbox.len();
+    let told = |mails: usize, keys: &[&DelegateSigningKey]| {
+        assert_eq!(alice.world.mailbox.len(), mails + 1);
+        let mail = alice.world.mailbox.last();
+        let fingerprints = keys.iter().map(|key| crate::delegation::safety_number::fingerprint(&key.public()));
+        assert!(mail.contains("alice@example.com"), "{mail}");
+        for fingerprint in fingerprints {
+            assert!(mail.contains(&fingerprint), "{fingerprint} {mail}");
+        }
+    };
+    let mails = alice.world.mailbox.len();
     alice.post(CREATE, &json!({ "statement": alice.claim(&first, None) })).await.ok();
-    assert_eq!(alice.world.mailbox.len(), before + 1);
-    let mail = alice.world.mailbox.last();
-    let fingerprint = crate::delegation::safety_number::fingerprint(&first.public());
-    assert!(mail.contains("alice@example.com") && mail.contains(&fingerprint), "{mail}");
+    told(mails, &[&first]);
+    alice.post(UPDATE, &json!({ "statement": alice.claim(&second, Some(&first)) })).await.ok();
+    told(mails + 1, &[&first, &second]);
+    alice.post(DELETE, &json!({ "statement": alice.ending(&second) })).await.ok();
+    told(mails + 2, &[&second]);
+    let statement = alice.claim(&third, None);
+    let code = alice.code(&json!({ "statement": statement })).await;
+    alice.post(CREATE, &json!({ "statement": statement, "token": code })).await.ok();
+    told(mails + 4, &[&third]);
+    let code = alice.code(&json!({ "id": "e2ee" })).await;
+    alice.post(DELETE, &json!({ "id": "e2ee", "token": code })).await.ok();
+    told(mails + 6, &[&third]);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The delegation methods as a client sees them, on a whole server with a real directory.
 
+mod apps;
 mod changes;
 mod consent;
 mod crashes;
@@ -7,6 +8,7 @@ mod data;
 mod elsewhere;
 mod refusals;
 mod schedules;
+mod self_custody;
 mod self_hosted;
 mod served;
 
