@@ -5,6 +5,7 @@ use rusqlite::{Connection, Params, Row};
 use super::{
     ChangeSet, CommitRefused, JournalId, NewJournalRow, NewSecurityEvent, Store, StoreError,
     commit::{head_columns, prepare, timed},
+    hidden::Hiding,
     journal::insert_row,
     security_events::insert as note,
     sql,
@@ -310,7 +311,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let events = timed(events)?;
         self.write(move |work| {
-            write_state(work.conn, id, &state)?;
+            set_state(work, id, &state)?;
             work.announce(&events).map(drop)
         })
         .await
@@ -432,6 +433,16 @@ pub(super) fn write_handle(work: &Work<'_>, id: AccountId, handle: &Handle) -> R
         return Err(CreateConflict::HandleTaken(handle.clone()));
     }
     sql::execute(work.conn, "UPDATE accounts SET handle = ?2 WHERE id = ?1", (id.0, handle.as_str()))?;
+    Ok(())
+}
+
+/// Sets the state of an account that is there, and with it whether its events are passed on.
+pub(super) fn set_state(work: &mut Work<'_>, id: AccountId, state: &AccountState) -> Result<(), StoreError> {
+    write_state(work.conn, id, state)?;
+    let did = sql::one(work.conn, "SELECT did FROM accounts WHERE id = ?1", [id.0], |row| sql::col(row, 0))?;
+    if let Some(did) = did {
+        work.hide(Hiding::State(did, state.clone()));
+    }
     Ok(())
 }
 

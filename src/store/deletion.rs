@@ -7,6 +7,7 @@ use super::{
     AccountId, Store, StoreError,
     blobs::{has_row, note_orphan},
     commit::timed,
+    hidden::Hiding,
     sql,
     writer::Work,
 };
@@ -125,6 +126,7 @@ impl Store {
             sql::execute(work.conn, "DELETE FROM reserved_keys WHERE did = ?1", [&did])?;
             work.set_head(id, None);
             let announced = work.announce(&events)?;
+            work.hide(Hiding::Deleted(did.clone(), announced));
             sql::execute(
                 work.conn,
                 "INSERT INTO deletions (account, did, begun_at, announced) VALUES (?1, ?2, ?3, ?4)",
@@ -213,7 +215,8 @@ impl Store {
     /// Looks through a page of the log, and removes the account's events from it.
     async fn purge_events(&self, account: AccountId, progress: Progress) -> Result<Purge, StoreError> {
         let Progress { did, announced, scanned, pass, .. } = progress;
-        let (found, scanned) = self.page(move |conn| events_of(conn, &did, scanned, announced)).await?;
+        let of = did.clone();
+        let (found, scanned) = self.page(move |conn| events_of(conn, &of, scanned, announced)).await?;
         for slice in found.chunks(SWEEP_SLICE) {
             let slice = slice.to_vec();
             self.write(move |work| {
@@ -233,7 +236,11 @@ impl Store {
                 let statement = "UPDATE deletions SET pass = 1, step = 0, scanned = ?2 WHERE account = ?1";
                 sql::execute(work.conn, statement, (account.0, scanned)).map(drop)
             }
-            (true, _) => sql::execute(work.conn, "DELETE FROM deletions WHERE account = ?1", [account.0]).map(drop),
+            (true, _) => {
+                sql::execute(work.conn, "DELETE FROM deletions WHERE account = ?1", [account.0])?;
+                work.hide(Hiding::Purged(did.clone(), announced));
+                Ok(())
+            }
         })
         .await?;
         // What is kept in memory for live subscribers is read from disk again, without what is gone.

@@ -22,6 +22,7 @@ mod deletion;
 mod error;
 mod events;
 mod export;
+mod hidden;
 mod import;
 mod invite_rules;
 mod invites;
@@ -170,7 +171,8 @@ impl Store {
                 "SELECT max(value, (SELECT coalesce(max(seq), 0) FROM events)) FROM counters WHERE name = 'seq'",
             )?;
             let last_entry = number(&conn, "SELECT coalesce(max(seq), 0) FROM directory")?;
-            let shared = Arc::new(Shared::new(last_seq, last_entry, LooseTrees::load(&conn)?));
+            let shared =
+                Arc::new(Shared::new(last_seq, last_entry, LooseTrees::load(&conn)?, hidden::Hidden::load(&conn)?));
             let cores = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, READERS_MAX);
             let points = Readers::open(&path, cores)?;
             let pages = Readers::open(&path, cores)?;

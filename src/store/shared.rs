@@ -7,7 +7,10 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{AccountId, StoredEvent, export::Exports, import::LooseTrees, node_cache::NodeCache, usage::SharedQuota};
+use super::{
+    AccountId, StoredEvent, export::Exports, hidden::Hidden, import::LooseTrees, node_cache::NodeCache,
+    usage::SharedQuota,
+};
 use crate::{
     limits::store::{COLLECTION_CACHE, EVENT_RING_BYTES, EVENT_RING_COUNT, HANDLE_CACHE, HEAD_CACHE},
     meters::Writes,
@@ -40,11 +43,13 @@ pub(super) struct Shared {
     pub(super) writes: Writes,
     /// What each account may use.
     pub(super) quota: SharedQuota,
+    /// Whose events are not passed on.
+    pub(super) hidden: Hidden,
 }
 
 impl Shared {
     /// Empty, at these numbers.
-    pub(super) fn new(latest: i64, directory: i64, loose: LooseTrees) -> Self {
+    pub(super) fn new(latest: i64, directory: i64, loose: LooseTrees, hidden: Hidden) -> Self {
         Self {
             heads: Heads::default(),
             ring: Ring::default(),
@@ -57,6 +62,7 @@ impl Shared {
             nodes: NodeCache::default(),
             writes: Writes::default(),
             quota: SharedQuota::default(),
+            hidden,
         }
     }
 }

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::{
     AccountId, AccountState, NewSecurityEvent, Store, StoreError,
-    accounts::{state_columns, write_state},
+    accounts::{set_state, state_columns},
     commit::timed,
     security_events::insert as note,
     sql,
@@ -85,7 +85,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let events = timed(events)?;
         self.write(move |work| {
-            write_state(work.conn, id, &state)?;
+            set_state(work, id, &state)?;
             sql::execute(work.conn, "DELETE FROM sessions WHERE account = ?1", [id.0])?;
             note(work.conn, &noted)?;
             work.announce(&events).map(drop)

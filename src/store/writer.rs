@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use super::{
     AccountId, StoreError, StoredEvent,
     checkpoint::Checkpointer,
+    hidden::Hiding,
     shared::Shared,
     sql::{self, failed},
 };
@@ -50,6 +51,7 @@ struct Effects {
     heads: Vec<(AccountId, Option<Head>)>,
     collections: Vec<(Nsid, i64)>,
     directory: Option<i64>,
+    hidden: Vec<Hiding>,
 }
 
 impl Work<'_> {
@@ -72,6 +74,11 @@ impl Work<'_> {
     /// The next event gets `seq`, unless that would be going back.
     pub(super) fn skip_to(&mut self, seq: i64) {
         self.effects.next_seq = self.effects.next_seq.max(seq);
+    }
+
+    /// Notes whose events are passed on after the commit, and whose are not.
+    pub(super) fn hide(&mut self, change: Hiding) {
+        self.effects.hidden.push(change);
     }
 
     /// Notes where a repository stands after the commit.
@@ -288,7 +295,7 @@ impl Loop {
 
     fn run_job(&self, job: Job, effects: &mut Effects) -> Answer {
         let mark = (effects.next_seq, effects.events.len(), effects.heads.len(), effects.collections.len());
-        let directory = effects.directory;
+        let (directory, hidden) = (effects.directory, effects.hidden.len());
         if let Err(cause) = sql::execute(&self.conn, "SAVEPOINT job", []) {
             return job(Err(cause)).1;
         }
@@ -299,6 +306,7 @@ impl Loop {
             effects.heads.truncate(mark.2);
             effects.collections.truncate(mark.3);
             effects.directory = directory;
+            effects.hidden.truncate(hidden);
             drop(sql::execute(&self.conn, "ROLLBACK TO job", []));
         }
         drop(sql::execute(&self.conn, "RELEASE job", []));
@@ -321,6 +329,10 @@ impl Loop {
         self.next_seq = effects.next_seq;
         if self.accounts_changed.swap(false, Ordering::Relaxed) {
             self.shared.handles.forget();
+        }
+        // Before the events that announce it.
+        for change in effects.hidden {
+            self.shared.hidden.apply(change);
         }
         for (account, head) in effects.heads {
             self.shared.heads.set(account, head);

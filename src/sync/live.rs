@@ -146,6 +146,9 @@ impl Subscriber {
             if let Some(event) = self.page.pop_front() {
                 self.at = event.seq;
                 self.position.advance(event.seq);
+                if self.feed.store.hides(&event) {
+                    continue;
+                }
                 return Some(Item::Frame(event.frame));
             }
             if newest > self.at {

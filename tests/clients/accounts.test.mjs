@@ -186,3 +186,38 @@ test('the administrator sees a mail that failed, tries the mail server and makes
   await agent.com.atproto.server.confirmEmail({ email: 'dave@example.com', token: code })
   assert.equal((await agent.com.atproto.server.getSession()).data.emailConfirmed, true)
 })
+
+test('the administrator writes to an owner, changes address and password, and tries a lost mail again', async () => {
+  const owner = await signUp('erin')
+  const { did } = owner.session
+  const administrator = new AtpAgent({ service: server.pds })
+  administrator.setHeader('authorization', `Basic ${btoa('admin:admin password')}`)
+  const { admin } = administrator.com.atproto
+  const letter = { recipientDid: did, senderDid: did, subject: 'Tonight', content: '<p>The server <b>moves</b>.</p>' }
+  const told = await mail.during(() => admin.sendEmail(letter))
+  assert.equal(told.to, 'erin@example.com')
+  assert.match(told.body, /The server moves\./)
+
+  mail.refuseNext('550 5.1.1 no such mailbox')
+  await admin.sendEmail({ ...letter, content: 'once more' })
+  const listed = async () =>
+    (await housekey('mail', 'list', '--state', 'failed', '--server', server.pds)).mails.find((lost) => lost.canBeRetried)
+  let lost
+  while (!lost) lost = await listed()
+  const again = await mail.during(async () => {
+    assert.deepEqual((await housekey('mail', 'retry', String(lost.id), '--server', server.pds)).ids, [lost.id])
+  })
+  assert.match(again.body, /once more/)
+
+  await admin.updateAccountEmail({ account: did, email: 'new-erin@example.com' })
+  const { data: session } = await owner.com.atproto.server.getSession()
+  assert.deepEqual([session.email, session.emailConfirmed], ['new-erin@example.com', false])
+  await mail.during(() => admin.updateAccountPassword({ did, password: 'another horse' }))
+  await assert.rejects(owner.com.atproto.server.getSession(), 'the session is over at once')
+  await logIn('erin.test', 'another horse')
+  const { events } = await housekey('account', 'log', 'erin.test', '--server', server.pds)
+  const kinds = events.map((event) => event.kind).reverse()
+  // The agent tries its refresh token when its session is over.
+  const expected = ['accountCreated', 'signedIn', 'emailChanged', 'passwordChanged', 'refreshReplayed', 'signedIn']
+  assert.deepEqual(kinds, expected)
+})

@@ -98,6 +98,80 @@ async fn every_capability_is_allowed_in_exactly_the_states_of_the_table() {
     }
 }
 
+/// What the methods are refused with for the state of an account.
+const REFUSALS: &[&str] =
+    &["AccountTakedown", "AccountDeactivated", "AccountSuspended", "RepoTakendown", "RepoSuspended", "RepoDeactivated"];
+
+/// Calls that demand a capability of the account whose session or repository it is; what else is wrong with them comes
+/// later.
+fn calls(did: &str) -> Vec<(Capability, Vec<(&'static str, Json)>)> {
+    let session = json!({ "repo": did, "collection": "com.example.note", "rkey": "a" });
+    let written = json!({ "repo": did, "collection": "com.example.note", "rkey": "a",
+        "record": { "$type": "com.example.note" } });
+    let query = Json::Null;
+    vec![
+        (
+            Capability::Leave,
+            vec![
+                ("app.bsky.actor.getPreferences", query.clone()),
+                ("com.atproto.identity.signPlcOperation", json!({})),
+                (
+                    "com.atproto.moderation.createReport",
+                    json!({ "reasonType": "com.atproto.moderation.defs#reasonSpam",
+                        "subject": { "$type": "com.atproto.admin.defs#repoRef", "did": did } }),
+                ),
+            ],
+        ),
+        (
+            Capability::UseSession,
+            vec![
+                ("app.bsky.actor.putPreferences", json!({ "preferences": [] })),
+                ("com.atproto.identity.getRecommendedDidCredentials", query.clone()),
+                ("com.atproto.identity.submitPlcOperation", json!({ "operation": {} })),
+                ("com.atproto.server.checkAccountStatus", query.clone()),
+                ("com.atproto.server.getAccountInviteCodes", query.clone()),
+                ("com.atproto.server.listAppPasswords", query.clone()),
+                ("com.atproto.server.createAppPassword", json!({ "name": "phone" })),
+                ("com.atproto.server.revokeAppPassword", json!({ "name": "phone" })),
+                ("com.atproto.server.requestEmailUpdate", json!({})),
+                ("com.atproto.server.updateEmail", json!({ "email": "nobody" })),
+                ("com.atproto.server.confirmEmail", json!({ "email": "a@example.com", "token": "x" })),
+                ("com.atproto.server.requestAccountDelete", json!({})),
+                ("com.atproto.repo.listMissingBlobs", query),
+                ("com.atproto.identity.updateHandle", json!({ "handle": "a b" })),
+            ],
+        ),
+        (
+            Capability::Write,
+            vec![
+                ("com.atproto.repo.createRecord", written.clone()),
+                ("com.atproto.repo.putRecord", written),
+                ("com.atproto.repo.deleteRecord", session),
+                ("com.atproto.repo.applyWrites", json!({ "repo": did, "writes": [] })),
+            ],
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn every_method_follows_the_row_of_its_capability() {
+    for standing in EVERY {
+        let world = World::new().await;
+        let alice = world.signed_up("alice").await;
+        let me = As::Bearer(&alice.tokens.access_jwt);
+        world.server.store.set_account_state(alice.account.id, state_of(*standing), Vec::new()).await.unwrap();
+        for (capability, methods) in calls(alice.account.did.as_str()) {
+            for (nsid, input) in methods {
+                let answer =
+                    if input.is_null() { world.get(nsid, me).await } else { world.post(nsid, me, &input).await };
+                let is_refused = REFUSALS.contains(&answer.error().1);
+                let allowed = allows(&state_of(*standing), capability);
+                assert_eq!(!is_refused, allowed, "{nsid} while {standing:?}: {}", answer.json);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_table_has_each_capability_once_and_a_pending_account_may_nothing() {
     for (at, (capability, _)) in TABLE.iter().enumerate() {

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::World;
 use crate::{
     methods::methods,
-    xrpc::{Api, Call, Dispatch, ReplyBody, RequestBody, RequestHead},
+    xrpc::{Api, Call, Dispatch, Reply, ReplyBody, RequestBody, RequestHead},
 };
 
 /// Who calls.
@@ -67,7 +67,12 @@ impl World {
         self.call(Method::POST, nsid, who, RequestBody::full(content_type, body)).await
     }
 
-    async fn call(&self, method: Method, target: &str, who: As<'_>, body: RequestBody) -> Answer {
+    /// The status of a query whose answer may be of any kind.
+    pub(crate) async fn status_of(&self, target: &str, who: As<'_>) -> u16 {
+        self.reply(Method::GET, target, who, RequestBody::empty()).await.status.as_u16()
+    }
+
+    async fn reply(&self, method: Method, target: &str, who: As<'_>, body: RequestBody) -> Reply {
         let mut headers = HeaderMap::new();
         let authorization = match who {
             As::Nobody => None,
@@ -86,6 +91,11 @@ impl World {
         let api = Api { server: Arc::clone(&self.server), methods: methods() };
         let reply = api.call(call, body).await;
         self.deliver().await;
+        reply
+    }
+
+    async fn call(&self, method: Method, target: &str, who: As<'_>, body: RequestBody) -> Answer {
+        let reply = self.reply(method, target, who, body).await;
         let bytes = match reply.body {
             ReplyBody::Full(bytes) => bytes,
             ReplyBody::Stream(stream) => stream.try_collect::<Vec<_>>().await.unwrap().concat().into(),

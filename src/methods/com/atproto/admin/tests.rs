@@ -166,3 +166,35 @@ async fn what_nobody_has_or_may_have_is_refused_and_nothing_changes() {
     let input = json!({ "recipientDid": alice.account.did, "senderDid": NOBODY, "content": "x" });
     assert!(world.post(WRITE, As::Admin, &input).await.message().contains("cannot send mail"));
 }
+
+#[tokio::test]
+async fn a_search_means_its_letters_whatever_they_mean_elsewhere() {
+    let world = World::new().await;
+    let alice = world.account("alice").await;
+    world.account("bobby").await;
+    let found = async |search: &str| {
+        let search: String = url::form_urlencoded::byte_serialize(search.as_bytes()).collect();
+        let page = world.get(&format!("com.atproto.admin.searchAccounts?email={search}"), As::Admin).await.ok();
+        page["accounts"].as_array().unwrap().len()
+    };
+    assert_eq!((found("ALICE@").await, found(alice.did.as_str()).await, found(".test").await), (1, 1, 2));
+    let long = "x".repeat(5_000);
+    for hostile in [
+        "%",
+        "_",
+        "*",
+        "?",
+        "a%",
+        "' OR 1=1 --",
+        "\"",
+        "\\",
+        "%00",
+        "\0",
+        "\u{202e}",
+        "'; DROP TABLE accounts; --",
+        &long,
+    ] {
+        assert_eq!(found(hostile).await, 0, "{hostile}");
+    }
+    assert_eq!(world.server.store.count_accounts().await.unwrap(), 2);
+}

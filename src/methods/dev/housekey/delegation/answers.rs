@@ -1,13 +1,19 @@
 //! What the methods share: inputs and answers of changes, the parameters of queries.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    delegation::DelegationId,
+    delegation::{DelegationId, Purpose},
     ipld::Cid,
-    service::delegation::{ChangeRequest, ChangeState, Changed},
+    service::{
+        Server,
+        delegation::{ChangeRequest, ChangeState, Changed, change, session},
+    },
     store::DelegationState,
     syntax::{AtIdentifier, Did},
+    xrpc::{Json, XrpcError, auth::OwnerAccess},
 };
 
 /// The input of `createDelegation` and `updateDelegation`.
@@ -26,6 +32,17 @@ impl From<ChangeInput> for ChangeRequest {
         let ChangeInput { statement, token, operation, app_data } = input;
         Self { statement, token, operation, app_data }
     }
+}
+
+/// Makes the change of a statement that came for this purpose.
+pub(super) async fn changed(
+    server: &Arc<Server>,
+    auth: &OwnerAccess,
+    purpose: Purpose,
+    request: ChangeRequest,
+) -> Result<Json<ChangeOutput>, XrpcError> {
+    let session = session(auth.opened_at, server.now());
+    Ok(Json(change(server, &auth.account, session, purpose, request).await?.into()))
 }
 
 /// `dev.housekey.delegation.defs#change`.

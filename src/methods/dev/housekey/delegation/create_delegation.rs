@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use super::answers::{ChangeInput, ChangeOutput};
+use super::answers::{ChangeInput, ChangeOutput, changed};
 use crate::{
     delegation::Purpose,
     limits::http::WRITE_BODY_BYTES,
-    service::{
-        Server,
-        delegation::{change, session},
-    },
+    service::Server,
     xrpc::{Json, Procedure, XrpcError, auth::OwnerAccess},
 };
 
@@ -28,8 +25,6 @@ impl Procedure for CreateDelegation {
         auth: OwnerAccess,
         Json(input): Json<ChangeInput>,
     ) -> Result<Json<ChangeOutput>, XrpcError> {
-        let session = session(auth.opened_at, server.now());
-        let changed = change(server, &auth.account, session, Purpose::Create, input.into()).await?;
-        Ok(Json(changed.into()))
+        changed(server, &auth, Purpose::Create, input.into()).await
     }
 }

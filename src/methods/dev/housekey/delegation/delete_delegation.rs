@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::answers::ChangeOutput;
+use super::answers::{ChangeOutput, changed};
 use crate::{
     delegation::Purpose,
     service::{
         Server,
-        delegation::{ChangeRequest, EndRequest, change, end, session},
+        delegation::{ChangeRequest, EndRequest, end},
     },
     xrpc::{Json, Procedure, XrpcError, auth::OwnerAccess},
 };
@@ -38,17 +38,15 @@ impl Procedure for DeleteDelegation {
         Json(input): Json<Input>,
     ) -> Result<Json<ChangeOutput>, XrpcError> {
         let Input { statement, id, token, operation } = input;
-        let changed = match (statement, id) {
+        match (statement, id) {
             (Some(statement), None) => {
-                let session = session(auth.opened_at, server.now());
                 let request = ChangeRequest { statement, token, operation, app_data: Vec::new() };
-                change(server, &auth.account, session, Purpose::Delete, request).await?
+                changed(server, &auth, Purpose::Delete, request).await
             }
-            (None, Some(id)) => end(server, &auth.account, EndRequest { id, token, operation }).await?,
+            (None, Some(id)) => Ok(Json(end(server, &auth.account, EndRequest { id, token, operation }).await?.into())),
             (Some(_), Some(_)) | (None, None) => {
-                return Err(XrpcError::invalid("Input must have either the property \"statement\" or \"id\""));
+                Err(XrpcError::invalid("Input must have either the property \"statement\" or \"id\""))
             }
-        };
-        Ok(Json(changed.into()))
+        }
     }
 }
