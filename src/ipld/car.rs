@@ -114,7 +114,11 @@ impl Reader {
             // A copy, so that a block that is kept does not keep the chunk it came with.
             Item::Block(cid, Bytes::copy_from_slice(bytes))
         } else {
-            Item::Header(open_header(frame.body)?)
+            let roots = open_header(frame.body)?;
+            if roots.is_empty() {
+                return Err(CarError::NoRoots);
+            }
+            Item::Header(roots)
         };
         let taken = frame.taken;
         self.header_seen = true;
@@ -139,9 +143,24 @@ pub type Contents = (Vec<Cid>, Vec<(Cid, Bytes)>);
 /// # Errors
 /// As [`Reader::next_item`] and [`Reader::finish`].
 pub fn read_all(bytes: &[u8]) -> Result<Contents, CarError> {
+    let (roots, rest) = open_front(bytes)?;
+    if roots.is_empty() { Err(CarError::NoRoots) } else { Ok((roots, read_rest(rest)?)) }
+}
+
+/// The blocks of a small file that need not name a root, as `getBlocks` gives it.
+///
+/// # Errors
+/// As [`read_all`], except for [`CarError::NoRoots`].
+pub fn read_blocks(bytes: &[u8]) -> Result<Vec<(Cid, Bytes)>, CarError> {
+    read_rest(open_front(bytes)?.1)
+}
+
+fn open_front(bytes: &[u8]) -> Result<(Vec<Cid>, &[u8]), CarError> {
     let first = next_frame(bytes, false)?.ok_or(CarError::Truncated)?;
-    let roots = open_header(first.body)?;
-    let mut rest = first.rest;
+    Ok((open_header(first.body)?, first.rest))
+}
+
+fn read_rest(mut rest: &[u8]) -> Result<Vec<(Cid, Bytes)>, CarError> {
     // One copy that all blocks share.
     let whole = Bytes::copy_from_slice(rest);
     let mut blocks = Vec::new();
@@ -152,7 +171,7 @@ pub fn read_all(bytes: &[u8]) -> Result<Contents, CarError> {
         blocks.push((cid, whole.slice(end - block.len()..end)));
         rest = frame.rest;
     }
-    Ok((roots, blocks))
+    Ok(blocks)
 }
 
 /// One frame at the front of some bytes.
@@ -190,9 +209,6 @@ fn open_header(body: &[u8]) -> Result<Vec<Cid>, CarError> {
     let roots = header.get("roots").and_then(super::Value::as_list).ok_or(CarError::Header)?;
     if header.as_map().is_none_or(|map| map.len() != 2) {
         return Err(CarError::Header);
-    }
-    if roots.is_empty() {
-        return Err(CarError::NoRoots);
     }
     roots.iter().map(|root| root.as_link().copied().ok_or(CarError::Header)).collect()
 }

@@ -6,7 +6,7 @@ use super::hex;
 use crate::{
     ipld::{
         Cid,
-        car::{CarError, Item, Reader, block_frame_len, header, read_all, write_block},
+        car::{CarError, Item, Reader, block_frame_len, header, read_all, read_blocks, write_block},
         cbor::Writer,
         fuzzing,
     },
@@ -178,4 +178,13 @@ proptest! {
         let start = if after_header { file(&[]) } else { Vec::new() };
         fuzzing::car(&[start, bytes].concat());
     }
+}
+
+#[test]
+fn single_blocks_come_without_a_root() {
+    let (cid, mut file) = (Cid::of_cbor(b"a"), header(&[]));
+    write_block(&mut file, &cid, b"a");
+    assert_eq!(read_blocks(&file), Ok(vec![(cid, Bytes::from_static(b"a"))]));
+    assert_eq!(read_all(&file), Err(CarError::NoRoots));
+    assert_eq!(read_blocks(&file[..file.len() - 1]), Err(CarError::Truncated));
 }
