@@ -20,6 +20,7 @@ mod health;
 mod invite;
 mod key;
 mod mail;
+mod migrate;
 mod progress;
 mod serve;
 mod timeline;
@@ -58,6 +59,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage; `verify` has its own, see there. `e
 128 + n ended by signal n).";
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it in a run")]
 enum Command {
     /// Run the server
     Serve(serve::Serve),
@@ -83,6 +85,8 @@ enum Command {
     Watch(watch::Watch),
     /// Ask how relays stand to a running server, and ask them to crawl it
     Crawl(crawl::Crawl),
+    /// Move an account from one server to another
+    Migrate(migrate::Migrate),
     /// Check a configuration
     Config(config::ConfigCommand),
     /// Check everything that is stored
@@ -148,6 +152,7 @@ pub fn main() -> ExitCode {
             Command::Verify(command) => command.run().await,
             Command::Watch(command) => command.run().await,
             Command::Crawl(command) => command.run().await,
+            Command::Migrate(command) => command.run().await,
             Command::Config(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Health(command) => command.run().await,

@@ -1,10 +1,11 @@
 //! A client of any server: what the command line does without its words. Reads delegations from public material and
 //! judges them, makes the owner's changes, keeps keys and what was remembered in files, follows the PLC directory, writes
-//! and reads archives of accounts.
+//! and reads archives of accounts, moves accounts.
 
 pub mod archive;
 pub mod files;
 pub mod key_file;
+pub mod mover;
 pub mod outcome;
 pub mod owner;
 pub mod pds;

@@ -139,12 +139,12 @@ impl Pds {
         self.call(Method::GET, url, None).await
     }
 
-    /// Calls a procedure, once.
+    /// Calls a procedure, once; without a body where that is null, since a server may refuse one that it does not expect.
     ///
     /// # Errors
     /// [`CallError`].
     pub async fn post(&self, nsid: &str, body: &Value) -> Result<Value, CallError> {
-        self.call(Method::POST, self.method(nsid)?, Some(body)).await
+        self.call(Method::POST, self.method(nsid)?, (!body.is_null()).then_some(body)).await
     }
 
     /// The same server with another token.

@@ -65,8 +65,20 @@ pub const HOOK_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a session is used in a move before a new one is opened: half of what a token lasts.
 pub const MOVE_SESSION: Duration = Duration::from_hours(1);
 
+/// Bytes of a repository that is moved, at most: 4 GiB, more than any server takes.
+pub const MOVE_REPO_MAX_BYTES: u64 = 4 << 30;
+
 /// Bytes of a blob that is moved, at most: 2 GiB, more than any server takes.
 pub const MOVE_BLOB_MAX_BYTES: u64 = 2 << 30;
+
+/// What is read of a repository's archive at once, in bytes.
+pub const MOVE_PIECE_BYTES: usize = 256 * 1024;
+
+/// Bytes of a CAR file with one commit: the commit, its CID and a header, with room for a header with roots.
+pub const MOVE_COMMIT_CAR_BYTES: usize = 64 * 1024;
+
+/// Missing blobs that a server is asked to name at once.
+pub const MOVE_BLOBS_PAGE: usize = 500;
 
 /// Pages of them that are read: a million blobs.
 pub const MOVE_BLOBS_MAX_PAGES: usize = 2_000;
@@ -86,3 +98,6 @@ pub const MOVE_BUSY_PAUSE: Duration = Duration::from_secs(5);
 /// How often a blob is asked for while a server has too many requests: the pauses together are longer than the five minutes
 /// over which the reference counts.
 pub const MOVE_BUSY_TRIES: usize = 8;
+
+/// How often the owner is asked for a mailed code.
+pub const MOVE_CODE_TRIES: usize = 3;
