@@ -31,6 +31,8 @@ pub struct Target {
     /// Ending of handles.
     pub domain: String,
     pub process: Option<Process>,
+    /// Where it tells its numbers; Housekey alone does.
+    pub numbers: Option<SocketAddr>,
 }
 
 impl Target {
@@ -40,7 +42,14 @@ impl Target {
         let port = url.port_or_known_default().unwrap();
         let address = (host.as_str(), port).to_socket_addrs().unwrap().next().unwrap();
         let host = format!("{host}:{port}");
-        Self { name: "other".to_owned(), address, host, domain: domain.to_owned(), process: pid.map(Process) }
+        Self {
+            name: "other".to_owned(),
+            address,
+            host,
+            domain: domain.to_owned(),
+            process: pid.map(Process),
+            numbers: None,
+        }
     }
 
     /// The same once more, for what makes requests.
@@ -73,6 +82,16 @@ impl Target {
         let answer = self.connect().await.call(&http::get(&self.host, path, None), Body::Keep).await;
         let answer = answer.map_err(|cause| cause.to_string())?;
         if answer.status == 200 { Ok(answer.body) } else { Err(String::from_utf8_lossy(&answer.body).into_owned()) }
+    }
+
+    /// One of the numbers under `/metrics`, by its name there.
+    pub async fn number(&self, name: &str) -> Option<f64> {
+        let address = self.numbers?;
+        let mut connection = Connection::open(address).await.ok()?;
+        let request = http::get(&address.to_string(), "/metrics", None);
+        let answer = connection.call(&request, Body::Keep).await.ok()?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 
     async fn answer(&self, request: Vec<u8>) -> Result<Value, String> {
@@ -129,6 +148,7 @@ pub struct Own {
     pub dir: tempfile::TempDir,
     plc: std::rc::Rc<Running>,
     port: u16,
+    numbers: SocketAddr,
 }
 
 impl Own {
@@ -147,10 +167,10 @@ impl Own {
             Some(base) => tempfile::tempdir_in(base).unwrap(),
             None => tempfile::tempdir().unwrap(),
         };
-        let port = free_port();
-        let running = Running::start(&mut serve(dir.path(), port, plc.ready["plc"].as_str().unwrap()));
-        let target = target(&running, port);
-        Self { target, running, dir, plc, port }
+        let (port, numbers) = (free_port(), SocketAddr::from(([127, 0, 0, 1], free_port())));
+        let running = Running::start(&mut serve_counted(dir.path(), port, plc.ready["plc"].as_str().unwrap(), numbers));
+        let target = target(&running, port, numbers);
+        Self { target, running, dir, plc, port, numbers }
     }
 
     /// The PLC directory's address.
@@ -173,25 +193,27 @@ impl Own {
         drop(self.running.child.kill());
         drop(self.running.child.wait());
         let plc = self.plc().to_owned();
-        self.running = Running::start(&mut serve(self.dir.path(), self.port, &plc));
-        self.target = target(&self.running, self.port);
+        self.running = Running::start(&mut serve_counted(self.dir.path(), self.port, &plc, self.numbers));
+        self.target = target(&self.running, self.port, self.numbers);
     }
 
     /// Stops and starts again over the same data.
     pub fn restart(&mut self) {
         self.running.stop();
-        self.running = Running::start(&mut serve(self.dir.path(), self.port, self.plc()));
-        self.target = target(&self.running, self.port);
+        let mut command = serve_counted(self.dir.path(), self.port, self.plc(), self.numbers);
+        self.running = Running::start(&mut command);
+        self.target = target(&self.running, self.port, self.numbers);
     }
 }
 
-fn target(running: &Running, port: u16) -> Target {
+fn target(running: &Running, port: u16, numbers: SocketAddr) -> Target {
     Target {
         name: OWN.to_owned(),
         address: SocketAddr::from(([127, 0, 0, 1], port)),
         host: format!("localhost:{port}"),
         domain: ".test".to_owned(),
         process: Some(running.process()),
+        numbers: Some(numbers),
     }
 }
 
@@ -199,6 +221,13 @@ fn target(running: &Running, port: u16) -> Target {
 fn directory() -> Running {
     let flags = ["dev", "--json", "--port", "0", "--plc-port", "0", "--accounts", "", "--no-plc-limits"];
     Running::start(Command::new(BINARY).args(flags))
+}
+
+/// `housekey serve` that tells its numbers.
+fn serve_counted(dir: &Path, port: u16, plc: &str, numbers: SocketAddr) -> Command {
+    let mut command = serve(dir, port, plc);
+    command.env("HOUSEKEY_ADMIN_LISTEN", numbers.to_string());
+    command
 }
 
 /// `housekey serve` over a directory.

@@ -41,6 +41,7 @@ impl Bench {
             host: "x".to_owned(),
             domain: String::new(),
             process: None,
+            numbers: None,
         };
         let request: std::rc::Rc<[u8]> = http::get("x", "/", None).into();
         let measured: Measured =

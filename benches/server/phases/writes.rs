@@ -75,9 +75,18 @@ impl Bench {
             let (writers, copy) = (accounts.clone(), target.copy());
             let make = move |connection: usize, number| writers[connection].create_record(&copy, number);
             let until = Until::Passed(self.options.span());
+            let before = flushes(target).await;
             let measured = load::run(target, at_once, until, Body::Count, make).await;
             let what = format!("createRecord, {at_once} accounts at once");
             self.rate(target, "writes", &what, &measured);
+            if let (Some(before), Some(after)) = (before, flushes(target).await) {
+                self.own(
+                    "writes",
+                    format!("{what}: records for each flush"),
+                    measured.done as f64 / (after - before),
+                    "",
+                );
+            }
         }
         let make = {
             let (account, target) = (accounts[1].clone(), target.copy());
@@ -89,4 +98,9 @@ impl Bench {
         let measured = load::run(target, 1, Until::Count(BATCHES), Body::Count, make).await;
         self.latency(target, "writes", "applyWrites of 100", &measured);
     }
+}
+
+/// How often the server has flushed a group of writes.
+async fn flushes(target: &Target) -> Option<f64> {
+    target.number("housekey_write_commit_duration_seconds_count").await
 }
