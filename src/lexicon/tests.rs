@@ -332,6 +332,26 @@ fn a_definition_that_only_points_at_itself_is_no_schema() {
 }
 
 #[test]
+fn schemas_that_refer_to_each_other_end_where_the_value_ends() {
+    let of = |id: &str, other: &str| {
+        json!({ "lexicon": 1, "id": id, "defs": { "main": { "type": "object", "properties": {
+            "one": { "type": "ref", "ref": other },
+            "any": { "type": "array", "items": { "type": "union", "refs": [id, other] } } } } } })
+    };
+    let shelf = Shelf::of(&[
+        defs(&json!({ "main": { "type": "record", "key": "any", "record": { "type": "object", "properties": {
+            "a": { "type": "ref", "ref": "com.example.a" } } } } })),
+        of("com.example.a", "com.example.b"),
+        of("com.example.b", "com.example.a"),
+    ]);
+    let deep = (0..50).fold(json!({}), |inner, _| json!({ "one": inner }));
+    assert_eq!(shelf.record(&json!({ "$type": "com.example.kind", "a": deep })), Ok(()));
+    let wrong = (0..50).fold(json!(1), |inner, _| json!({ "one": inner }));
+    let refused = shelf.record(&json!({ "$type": "com.example.kind", "a": wrong })).unwrap_err();
+    assert!(refused.ends_with("/one must be an object"), "{refused}");
+}
+
+#[test]
 fn a_schema_made_to_cost_time_is_cut_off_by_counting() {
     let many: serde_json::Map<String, Json> =
         (0..3_000).map(|n| (format!("p{n}"), json!({ "type": "boolean" }))).collect();

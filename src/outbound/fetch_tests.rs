@@ -88,6 +88,34 @@ async fn tls_with_an_added_authority_is_believed_and_without_it_is_not() {
     assert_eq!(server.hits(), 1);
 }
 
+/// A name that is public when it is first asked for, and private from then on.
+struct Rebinding(std::sync::atomic::AtomicUsize);
+
+impl Lookup for Rebinding {
+    fn lookup(&self, _: String) -> futures_util::future::BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
+        let asked = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let ip = IpAddr::from([127, 0, 0, if asked == 0 { 1 } else { 2 }]);
+        Box::pin(async move { Ok(vec![(ip, 0).into()]) })
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_turns_to_a_private_address_is_not_connected_to_there() {
+    let (ca, tls) = tls_for(&["outer.example"]);
+    let serve = |_: &str| answer("200 OK", "connection: close\r\n", "there");
+    let outer = FakeServer::listen(IpAddr::from([127, 0, 0, 1]), Some(tls), serve).await;
+    let options = OutboundOptions { extra_ca_pem: Some(ca), ..OutboundOptions::default() };
+    let guard = Guard::PublicAnd("127.0.0.1".parse().unwrap());
+    let names = Arc::new(Rebinding(std::sync::atomic::AtomicUsize::new(0)));
+    let client = GuardedClient::with_http(Http::new(guard, &options, names, Reuse::No).unwrap());
+    let target = url(&format!("https://outer.example:{}/", outer.address.port()));
+    // What was looked up and checked is what is connected to: there is no second look-up in between.
+    assert_eq!(client.get(&target, ROOMY).await.unwrap().status, 200);
+    let private = FetchError::Refused(Refusal::Address("127.0.0.2".parse().unwrap()));
+    assert_eq!(client.get(&target, ROOMY).await.unwrap_err(), private);
+    assert_eq!(outer.connections(), 1);
+}
+
 #[tokio::test]
 async fn a_redirect_to_a_private_address_is_refused() {
     let inner = FakeServer::listen("127.0.0.2".parse().unwrap(), None, |_| answer("200 OK", "", "secret")).await;

@@ -226,6 +226,46 @@ async fn a_did_web_is_fetched_through_the_guard() {
     assert_eq!(server.hits(), 1);
 }
 
+#[tokio::test]
+async fn a_did_web_host_that_answers_too_much_packed_from_elsewhere_or_never_is_no_document() {
+    let did =
+        |server: &FakeServer| -> Did { format!("did:web:localhost%3A{}", server.address.port()).parse().unwrap() };
+    let answers: [fn() -> Answer; 6] = [
+        || answer("200 OK", "", vec![b' '; crate::limits::outbound::DID_DOCUMENT_MAX_BYTES + 1]),
+        || Answer::Raw([&b"HTTP/1.1 200 OK\r\n\r\n"[..], &vec![b' '; 1 << 20]].concat()),
+        || answer("200 OK", "content-encoding: gzip\r\n", [0x1f, 0x8b, 8, 0]),
+        || answer("302 Found", "location: http://127.0.0.2/\r\n", ""),
+        || answer("200 OK", "", "[".repeat(60_000)),
+        || Answer::HangUp,
+    ];
+    for (case, make) in answers.into_iter().enumerate() {
+        let server = FakeServer::start(move |_| make()).await;
+        let answer = World::over(&server).resolver.did(&did(&server), Freshness::Cached).await;
+        let refused = matches!(answer, Err(ResolveError::Unavailable(..) | ResolveError::BadDocument(..)));
+        assert!(refused, "{case}: {answer:?}");
+    }
+    let silent = FakeServer::start(|_| Answer::Silence).await;
+    let world = World::over(&silent);
+    tokio::time::pause();
+    let started = tokio::time::Instant::now();
+    let answer = world.resolver.did(&did(&silent), Freshness::Cached).await;
+    assert!(matches!(answer, Err(ResolveError::Unavailable(..))), "{answer:?}");
+    assert!(started.elapsed() <= RESOLVE_TIMEOUT * 2);
+}
+
+#[tokio::test]
+async fn a_did_web_with_a_port_is_asked_for_on_this_machine_only() {
+    let plc = FakeServer::start(|_| answer("200 OK", "", "{}")).await;
+    let world = World::over(&plc);
+    for did in ["did:web:example.com%3A8080", "did:web:127.0.0.1%3A22", "did:web:localhost%3A22%3A80", "did:web:a%40b"]
+    {
+        let Ok(parsed) = did.parse::<Did>() else { continue };
+        let answer = world.resolver.did(&parsed, Freshness::Cached).await;
+        assert_eq!(answer, Err(ResolveError::UnsupportedMethod(did.to_owned())));
+    }
+    assert_eq!(plc.connections(), 0);
+}
+
 /// A DNS server with these TXT records and nothing else; a question about `silent.…` gets no answer.
 async fn dns_server(
     tasks: &Tasks,

@@ -6,7 +6,7 @@ use housekey::{
     crypto::{Curve, SigningKey},
     entropy::SeededEntropy,
     ipld::{Cid, Map, Value, car, cbor},
-    plc::{Operation, UnsignedOperation},
+    plc::{Operation, Service, UnsignedOperation},
     repo::{UnsignedCommit, mst},
     syntax::{Did, Tid},
 };
@@ -23,17 +23,22 @@ const MEMORY_KIB: u64 = 64 * 1024;
 type Blocks = Vec<(Cid, Bytes)>;
 
 /// A server with one account whose signing key is the test's.
-struct Bench {
-    server: Server,
+pub(super) struct Bench {
+    pub(super) server: Server,
     directory: Server,
     _dir: tempfile::TempDir,
-    did: Did,
-    token: String,
+    pub(super) did: Did,
+    pub(super) token: String,
     key: SigningKey,
 }
 
 impl Bench {
     fn start(settings: &[(&str, &str)]) -> Self {
+        Self::naming(settings, &[])
+    }
+
+    /// The same; its DID names these services besides.
+    pub(super) fn naming(settings: &[(&str, &str)], services: &[(String, String)]) -> Self {
         let directory = Server::directory();
         let dir = tempfile::tempdir().unwrap();
         let mut command = support::serve(dir.path(), support::free_port(), directory.running.text("plc"));
@@ -50,16 +55,19 @@ impl Bench {
         let text = |name: &str| made[name].as_str().unwrap().to_owned();
         let did: Did = text("did").parse().unwrap();
         let bench = Self { token: text("accessJwt"), server, directory, _dir: dir, did, key };
-        bench.name_key(&owner);
+        bench.name_key(&owner, services);
         bench
     }
 
     /// Lets the DID name the test's key for the repository, as somebody who brings an old one may have had it.
-    fn name_key(&self, owner: &SigningKey) {
+    fn name_key(&self, owner: &SigningKey, services: &[(String, String)]) {
         let log = self.directory.get(&format!("/{}/log", self.did), &[]);
         let last: Operation = serde_json::from_value(log.as_array().unwrap().last().unwrap().clone()).unwrap();
         let mut next = UnsignedOperation { prev: Some(last.cid()), ..last.normalized().unwrap() };
         next.set_signing_key(&self.key.did_key());
+        let services =
+            services.iter().cloned().map(|(id, endpoint)| (id, Service { kind: "Any".to_owned(), endpoint }));
+        next.services.extend(services);
         let operation = serde_json::to_value(next.sign(owner)).unwrap();
         let json = [("Content-Type", "application/json")];
         let posted = self.directory.call("POST", &format!("/{}", self.did), &json, operation.to_string().as_bytes());

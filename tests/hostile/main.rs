@@ -4,6 +4,7 @@
 mod directory;
 mod import;
 mod methods;
+mod outward;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;

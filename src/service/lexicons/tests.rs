@@ -242,6 +242,51 @@ async fn what_a_hostile_server_answers_is_an_error_by_its_name() {
 }
 
 #[tokio::test]
+async fn a_server_that_never_answers_is_given_up_within_the_bound() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let theirs = world_at(&listener).await;
+    let account = theirs.account("mallory").await;
+    theirs.server.tasks.spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    let reader = World::new().await;
+    introduce(&reader, &theirs, &account);
+    // Only the silent server is left to wait for.
+    reader.server.resolver.did(&account.did, crate::outbound::Freshness::Now).await.unwrap();
+    tokio::time::pause();
+    let started = tokio::time::Instant::now();
+    let refused = resolve(&reader.server, &nsid(NAME)).await.unwrap_err();
+    assert!(matches!(&refused, LexiconError::Unavailable(why) if why.contains("could not be asked")), "{refused}");
+    assert!(started.elapsed() <= crate::limits::lexicon::FETCH_TIMEOUT * 2);
+}
+
+#[tokio::test]
+async fn a_chain_of_schemas_that_leads_on_and_on_is_followed_so_far_only() {
+    use crate::limits::lexicon::LOOKUPS_PER_RECORD;
+    let publisher = Publisher::start().await;
+    let reader = reader_of(&publisher).await;
+    let name = |n: usize| if n == 0 { "com.example.notes.place".to_owned() } else { format!("com.example.notes.n{n}") };
+    let links = LOOKUPS_PER_RECORD + 8;
+    for n in 0..links {
+        let schema = json!({ "$type": "com.atproto.lexicon.schema", "lexicon": 1, "id": name(n), "defs": { "main": {
+            "type": "object", "properties": { "next": { "type": "ref", "ref": name(n + 1) } } } } });
+        publisher.publish(&name(n), schema).await;
+    }
+    publisher.publish(NAME, note()).await;
+    let alice = reader.account("alice").await;
+    let deep = (0..links).fold(json!({}), |inner, _| json!({ "next": inner }));
+    let refused = create(&reader, &alice, Some(true), json!({ "text": "short", "place": deep })).await;
+    assert!(refused.is_err(), "{refused:?}");
+    let now = reader.server.now();
+    let found = (0..links).filter(|n| reader.server.lexicons.knows(&nsid(&name(*n)), now)).count();
+    // Its own schema was the first.
+    assert_eq!(found, LOOKUPS_PER_RECORD - 1);
+}
+
+#[tokio::test]
 async fn what_is_published_must_be_the_schema_of_its_name() {
     let publisher = Publisher::start().await;
     let reader = reader_of(&publisher).await;

@@ -80,8 +80,11 @@ fn at_once(server: &Arc<Server>, parts: (&RecordPath, &Value)) -> Result<Validat
 /// With everything that it takes.
 async fn surely(server: &Arc<Server>, parts: (&RecordPath, &Value)) -> Result<ValidationStatus, WriteError> {
     let unknown = || WriteError::UnknownSchema(parts.0.collection.clone());
-    for _ in 0..=LOOKUPS_PER_RECORD {
+    for looked_up in 0..=LOOKUPS_PER_RECORD {
         let Judged::Lacks(definition) = check(server, parts)? else { return Ok(ValidationStatus::Valid) };
+        if looked_up == LOOKUPS_PER_RECORD {
+            break;
+        }
         let nsid = document_of(&definition).ok_or_else(unknown)?;
         // A document that is known and lacks the definition will not get it by being looked up.
         if server.lexicons.knows(&nsid, server.now()) || lexicons::resolve(server, &nsid).await.is_err() {
