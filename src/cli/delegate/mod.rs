@@ -97,6 +97,9 @@ struct AccountArgs {
 
 impl AccountArgs {
     async fn log_in(&self) -> Result<Owner, Failure> {
+        if self.id.is_reserved() {
+            return Err(Failure::usage(format!("{} is reserved: a delegation must have another id", self.id)));
+        }
         let sources = self.sources.open()?;
         let server = server(&sources, self.server.as_ref(), &self.identifier).await?;
         let question = format!("Password of {} at {}", self.identifier, server.host());
@@ -232,13 +235,15 @@ fn read_waiting(path: &Path) -> Result<Option<Statement>, Failure> {
 /// What to do about refusals that the owner can do something about.
 fn explain(cause: &CallError) -> Failure {
     let advice = if cause.is("StaleStatement") || cause.is("PlcConflict") {
-        " Something else changed the DID at the same time: look at it with `housekey verify`, then repeat."
+        ". Something else changed the DID at the same time: look at it with `housekey verify`, then repeat."
     } else if cause.is("ExpiredToken") || cause.is("InvalidToken") {
-        " Run this again without --token for another code."
+        ". Run this again without --token for another code."
     } else {
         ""
     };
-    Failure::new(format!("{cause}{advice}"))
+    let said = cause.to_string();
+    // Some servers end their sentences.
+    Failure::new(format!("{}{advice}", if advice.is_empty() { &said } else { said.trim_end_matches('.') }))
 }
 
 /// What was done, for programs.

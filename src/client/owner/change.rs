@@ -7,7 +7,7 @@ use crate::{
     client::sources::{Gathered, History, Judged},
     crypto::{Curve, DelegateKey, DelegateSigningKey, KeyType, SigningKey},
     delegation::{
-        AppData, AppDataDraft, DelegationId, Draft, NamedKey, Statement, VerifiedLog, history::predecessor,
+        AppData, AppDataDraft, DelegationId, Draft, NamedKey, Statement, Status, VerifiedLog, history::predecessor,
         plan_operation, web::Chain,
     },
     entropy::Entropy,
@@ -120,6 +120,10 @@ impl Owner {
         let next = signers.next.map(DelegateSigningKey::public);
         let claims = check(procedure, &ground, next.as_ref())?;
         let endorser = endorser(signers, &ground, claims)?;
+        if claims && endorser.is_none() && present.assessment.verdict.status == Status::Verified {
+            let text = "the account names this key already, and a statement of it is public: there is nothing to do";
+            return Err(OwnerError::Unfit(text.to_owned()));
+        }
         let statement = match waiting {
             Some(statement) => Some(same_change(statement, self, next.as_ref(), &ground)?),
             // The key is lost: an id and a code are all there is.
@@ -243,7 +247,7 @@ fn same_change(
     }
     if statement.prev() != ground.head {
         return Err(OwnerError::Unfit(
-            "the DID has changed since the code was asked for: remove the waiting statement and begin again".to_owned(),
+            "the DID has changed since the code was asked for, so it is good for nothing: ask for another".to_owned(),
         ));
     }
     Ok(statement)
