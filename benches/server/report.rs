@@ -70,7 +70,9 @@ impl Report {
                 };
                 line.push_str(&format!(" {target} {}{spread} {}", shown(value), key.unit));
                 if let Some(own) = own.filter(|own| target != super::target::OWN && *own > 0.0) {
-                    line.push_str(&format!(" ({:.1}×)", value / own));
+                    // How many times better Housekey is: of rates more is better, of all else less.
+                    let times = if key.unit == "/s" { own / value } else { value / own };
+                    line.push_str(&format!(" ({times:.1}×)"));
                 }
             }
             println!("{line}");
