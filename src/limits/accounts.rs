@@ -154,3 +154,7 @@ pub const PREFERENCES_MAX: usize = 1_000;
 
 /// How long an account that moves in may wait for its activation before it is deleted: the reference's time.
 pub const MOVED_IN_GRACE: Duration = Duration::from_hours(72);
+
+/// Writes of one account that may wait for each other; more are told to come again. At a millisecond each, the last one
+/// waits a quarter of a second.
+pub const WRITES_WAITING: usize = 256;

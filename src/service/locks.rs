@@ -1,5 +1,8 @@
 //! One planner per account at a time.
-use crate::store::AccountId;
+use crate::{
+    limits::accounts::WRITES_WAITING,
+    store::{AccountId, StoreError},
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -33,12 +36,31 @@ struct Ticket {
 impl AccountLocks {
     /// Waits for the account's lock. Dropping the future gives up the place in the queue.
     pub async fn lock(&self, account: AccountId) -> AccountGuard {
-        let (lock, ticket) = {
-            let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-            let lock = Arc::clone(table.entry(account).or_default());
-            (lock, Ticket { table: Arc::clone(&self.table), account })
-        };
+        let (lock, ticket) = self.ticket(account);
         AccountGuard { _held: lock.lock_owned().await, _ticket: ticket }
+    }
+
+    /// The same for what clients may ask for as often as they like.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] where [`WRITES_WAITING`] wait already: whoever comes later hears so now, not when it is too late.
+    pub async fn lock_unless_crowded(&self, account: AccountId) -> Result<AccountGuard, StoreError> {
+        let (lock, ticket) = self.ticket(account);
+        // The table has one, this call another.
+        if Arc::strong_count(&lock) > WRITES_WAITING + 2 {
+            // In this order, as for a guard: the ticket must find one lock less.
+            drop(lock);
+            drop(ticket);
+            return Err(StoreError::Busy);
+        }
+        Ok(AccountGuard { _held: lock.lock_owned().await, _ticket: ticket })
+    }
+
+    fn ticket(&self, account: AccountId) -> (Arc<tokio::sync::Mutex<()>>, Ticket) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = Arc::clone(table.entry(account).or_default());
+        drop(table);
+        (lock, Ticket { table: Arc::clone(&self.table), account })
     }
 }
 
@@ -75,6 +97,22 @@ mod tests {
         let locks = AccountLocks::default();
         let _first = locks.lock(AccountId(1)).await;
         assert!(locks.lock(AccountId(2)).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn so_many_writes_of_an_account_wait_and_the_next_one_hears_at_once_that_it_is_busy() {
+        let locks = AccountLocks::default();
+        let held = locks.lock(AccountId(1)).await;
+        let mut queue: Vec<_> =
+            (0..WRITES_WAITING).map(|_| Box::pin(locks.lock_unless_crowded(AccountId(1)))).collect();
+        for waiting in &mut queue {
+            assert!(poll!(waiting).is_pending());
+        }
+        assert_eq!(locks.lock_unless_crowded(AccountId(1)).now_or_never().unwrap().unwrap_err(), StoreError::Busy);
+        assert!(locks.lock_unless_crowded(AccountId(2)).now_or_never().is_some_and(|guard| guard.is_ok()));
+        drop(held);
+        drop(queue);
+        assert_eq!(waiting(&locks), 0);
     }
 
     #[tokio::test]

@@ -158,9 +158,25 @@ pub struct RepoStats {
     /// Of these, those that are here.
     pub imported_blobs: u64,
 }
-/// What listings leave out that anybody may see: the account is ?1, the collection ?2.
-pub(super) const SHOWN: &str = " AND NOT EXISTS (SELECT 1 FROM record_takedowns AS hidden WHERE hidden.account = ?1
-     AND hidden.collection = (SELECT nsid FROM collections WHERE id = ?2) AND hidden.rkey = records.rkey)";
+
+/// One record: the account is ?1, the collection ?2, the record key ?3.
+macro_rules! select_record {
+    () => {
+        "SELECT digest, value, rev FROM records
+         WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1) AND collection = ?2 AND rkey = ?3"
+    };
+}
+
+/// What is left out of what anybody may see: the account is ?1, the collection ?2.
+macro_rules! shown {
+    () => {
+        " AND NOT EXISTS (SELECT 1 FROM record_takedowns AS hidden WHERE hidden.account = ?1
+         AND hidden.collection = (SELECT nsid FROM collections WHERE id = ?2) AND hidden.rkey = records.rkey)"
+    };
+}
+
+/// [`shown`] for queries that are put together while the program runs.
+pub(super) const SHOWN: &str = shown!();
 
 impl Store {
     /// The one write path: compares the head, writes, numbers the events; durable when it answers. Only an active account
@@ -240,17 +256,32 @@ impl Store {
     /// # Errors
     /// [`StoreError`] as the database says.
     pub async fn record(&self, account: AccountId, path: &RecordPath) -> Result<Option<StoredRecord>, StoreError> {
+        self.one_record(select_record!(), account, path)
+    }
+
+    /// One record as the public sees it: none if it was taken down.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn shown_record(
+        &self,
+        account: AccountId,
+        path: &RecordPath,
+    ) -> Result<Option<StoredRecord>, StoreError> {
+        self.one_record(concat!(select_record!(), shown!()), account, path)
+    }
+
+    fn one_record(
+        &self,
+        query: &'static str,
+        account: AccountId,
+        path: &RecordPath,
+    ) -> Result<Option<StoredRecord>, StoreError> {
         self.point(|conn| {
             let Some(collection) = self.known_collection(conn, &path.collection)? else { return Ok(None) };
-            sql::one(
-                conn,
-                "SELECT digest, value, rev FROM records
-                 WHERE tree = (SELECT tree FROM repos WHERE repos.account = ?1) AND collection = ?2 AND rkey = ?3",
-                (account.0, collection, path.rkey.as_str()),
-                |row| {
-                    Ok(StoredRecord { cid: sql::cbor_cid(row, 0)?, value: sql::bytes(row, 1)?, rev: sql::tid(row, 2)? })
-                },
-            )
+            sql::one(conn, query, (account.0, collection, path.rkey.as_str()), |row| {
+                Ok(StoredRecord { cid: sql::cbor_cid(row, 0)?, value: sql::bytes(row, 1)?, rev: sql::tid(row, 2)? })
+            })
         })
     }
 

@@ -14,6 +14,8 @@ use std::{rc::Rc, time::Duration};
 const IDLE: usize = 5_000;
 /// Connections that write at once.
 const CROWD: usize = 2_000;
+/// Accounts that they write to, the first of them from half of all connections.
+const WRITERS: usize = 64;
 
 impl Bench {
     pub(super) async fn memory(&mut self) {
@@ -67,18 +69,21 @@ impl Bench {
         self.latency(&own.target, "idle", "another's request meanwhile", &measured);
     }
 
-    /// More writers than the queue holds: each gets its answer or 503, soon, and memory stays bounded.
+    /// More writers than an account's queue holds: each gets its answer or 503, soon, and memory stays bounded.
     pub(super) async fn overload(&mut self) {
         let own = Own::start(self.options.dir.as_deref());
         let process = own.running.process();
         let mut accounts = Vec::new();
-        for _ in 0..64 {
+        for _ in 0..WRITERS {
             accounts.push(Account::sign_up(&own.target, fresh_number() * 1_000).await);
         }
         let before = process.memory_mib();
         process.reset_peak();
         let copy = own.target.copy();
-        let make = move |connection: usize, number| accounts[connection % 64].create_record(&copy, number);
+        let make = move |connection: usize, number| {
+            let account = if connection.is_multiple_of(2) { 0 } else { connection % WRITERS };
+            accounts[account].create_record(&copy, number)
+        };
         let until = Until::Passed(Duration::from_secs(self.options.seconds));
         let measured = load::run(&own.target, CROWD, until, Body::Count, make).await;
         let refused: u64 =

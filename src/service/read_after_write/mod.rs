@@ -84,10 +84,8 @@ impl Unseen {
 pub async fn unseen(server: &Server, account: &Account, rev: Tid) -> Result<Unseen, StoreError> {
     let store = &server.store;
     let profile = match path("app.bsky.actor.profile", "self") {
-        Some(path) if store.record_takedown(account.id, &path).await?.is_none() => {
-            store.record(account.id, &path).await?.map(|record| (path, record))
-        }
-        Some(_) | None => None,
+        Some(path) => store.shown_record(account.id, &path).await?.map(|record| (path, record)),
+        None => None,
     };
     let mut posts = Vec::new();
     if let Ok(collection) = "app.bsky.feed.post".parse::<Nsid>() {

@@ -55,7 +55,7 @@ pub(super) async fn commit(
     writes: &[Prepared],
     swap_commit: Option<Cid>,
 ) -> Result<Option<CommitMeta>, WriteError> {
-    let _guard = server.locks.lock(account.id).await;
+    let _guard = server.locks.lock_unless_crowded(account.id).await?;
     for _ in 0..COMMIT_ATTEMPTS {
         let changes = changes(server, account, writes).await?;
         if changes.ops.is_empty() {

@@ -29,18 +29,16 @@ pub struct Params {
     cid: Option<Cid>,
 }
 
-impl Params {
-    /// The parameters as a query again.
-    fn query(&self) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.append_pair("repo", self.repo.as_ref());
-        query.append_pair("collection", self.collection.as_str());
-        query.append_pair("rkey", self.rkey.as_str());
-        if let Some(cid) = &self.cid {
-            query.append_pair("cid", &cid.to_string());
-        }
-        query.finish()
+/// The parameters as a query again.
+fn query(repo: &AtIdentifier, path: &RecordPath, cid: Option<Cid>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("repo", repo.as_ref());
+    query.append_pair("collection", path.collection.as_str());
+    query.append_pair("rkey", path.rkey.as_str());
+    if let Some(cid) = cid {
+        query.append_pair("cid", &cid.to_string());
     }
+    query.finish()
 }
 
 impl Query for GetRecord {
@@ -50,7 +48,6 @@ impl Query for GetRecord {
     type Output = Reply;
 
     async fn call(server: &Arc<Server>, passable: Passable, params: Params) -> Result<Reply, XrpcError> {
-        let query = params.query();
         let path = RecordPath::new(params.collection, params.rkey);
         let not_found =
             || XrpcError::bad("RecordNotFound", format!("Could not locate record: at://{}/{path}", params.repo));
@@ -58,6 +55,7 @@ impl Query for GetRecord {
             Ok(account) => account,
             Err(RepoUnavailable::Store(cause)) => return Err(cause.into()),
             Err(RepoUnavailable::NotFound(_)) if passable.has_target(server) => {
+                let query = query(&params.repo, &path, params.cid);
                 return pipe_for_anyone(server, &passable, &query).await;
             }
             // As the reference: who asks for a record learns nothing of the account.
@@ -68,10 +66,7 @@ impl Query for GetRecord {
                 | RepoUnavailable::Deactivated(_),
             ) => return Err(not_found()),
         };
-        if server.store.record_takedown(account.id, &path).await?.is_some() {
-            return Err(not_found());
-        }
-        let record = server.store.record(account.id, &path).await?;
+        let record = server.store.shown_record(account.id, &path).await?;
         let record = record.filter(|record| params.cid.is_none_or(|cid| cid == record.cid)).ok_or_else(not_found)?;
         let mut json = Vec::with_capacity(record.value.len() * 2 + 256);
         json.extend_from_slice(
