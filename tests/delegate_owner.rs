@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where its server does")]
 
 mod support;
+#[path = "support/website.rs"]
+mod website;
 
 use serde_json::{Value, json};
 use std::{
@@ -10,6 +12,7 @@ use std::{
 };
 use support::{BINARY, Client, Running};
 use tempfile::TempDir;
+use website::Website;
 
 /// A server with one account, and a directory for the keys of its owner.
 struct Desk {
@@ -81,6 +84,13 @@ impl Desk {
         let texts = mails["mails"].as_array().unwrap().iter().filter_map(|mail| mail["text"].as_str());
         texts.flat_map(str::split_whitespace).find(is_code).unwrap().to_owned()
     }
+}
+
+/// The entry that a refusal asks for.
+fn entry_in(refused: &Output) -> Value {
+    let text = said(refused);
+    let json = text.get(text.find('{').unwrap()..=text.rfind('}').unwrap()).unwrap();
+    serde_json::from_str(json).unwrap()
 }
 
 async fn reqwest_get(url: &str) -> Vec<u8> {
@@ -192,4 +202,58 @@ fn a_wrong_password_is_told_before_anything_is_signed() {
     std::fs::write(desk.path("password"), "not the password").unwrap();
     let refused = desk.delegate("rotate", &["--key", "a.key", "--next", "a.key"]);
     assert!(said(&refused).contains("AuthenticationRequired"), "{}", said(&refused));
+}
+
+#[tokio::test]
+async fn the_owner_of_a_did_web_pastes_what_is_shown_and_runs_the_same_command_again() {
+    let website = Website::start();
+    let desk = Desk { handle: "carol.test", ..Desk::new() };
+    website.moves_to(&desk.server).await;
+    std::fs::write(desk.path("password"), "correct horse").unwrap();
+    for name in ["a.key", "b.key", "c.key"] {
+        desk.key(name, "ed25519");
+    }
+    let entry_for = |verb: &str, flags: &[&str]| {
+        let refused = desk.delegate(verb, flags);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(said(&refused).contains("run this command again"), "{}", said(&refused));
+        entry_in(&refused)
+    };
+
+    let create = ["--key", "a.key"];
+    website.names(entry_for("create", &create));
+    assert_eq!(desk.verify(&[]).1["status"], "unproven");
+    desk.done("create", &create);
+    let (code, verdict) = desk.verify(&["--pin", "pins"]);
+    assert_eq!((code, verdict["status"].as_str(), verdict["log"].as_str()), (0, Some("verified"), Some("none")));
+    assert!(said(&desk.delegate("create", &create)).contains("names this key already"));
+    let refused = desk.delegate("rotate", &["--key", "a.key", "--next", "b.key", "--rotation-key", "c.key"]);
+    assert!(said(&refused).contains("a did:web has no operations"), "{}", said(&refused));
+
+    std::fs::write(desk.path("data.json"), r#"{"packages": ["one"]}"#).unwrap();
+    desk.done("data", &["--key", "a.key", "--app", "com.example.chat", "--data", "data.json"]);
+    let rotate = ["--key", "a.key", "--next", "b.key"];
+    website.names(entry_for("rotate", &rotate));
+    assert!(desk.done("rotate", &rotate).contains("signed anew: 1"));
+    let (code, verdict) = desk.verify(&["--pin", "pins"]);
+    assert_eq!((code, verdict["vsPin"].as_str()), (0, Some("successor")));
+
+    // The code that was mailed is still good when the document has been changed.
+    let lost = ["--lost", "--next", "c.key"];
+    assert!(said(&desk.delegate("rotate", &lost)).contains("--token"));
+    let code = desk.code().await;
+    let lost = [&lost[..], &["--token", &code]].concat();
+    website.names(entry_for("rotate", &lost));
+    desk.done("rotate", &lost);
+    let (code, verdict) = desk.verify(&["--pin", "pins"]);
+    assert_eq!((code, verdict["vsPin"].as_str()), (1, Some("reset")));
+
+    let end = ["--key", "c.key"];
+    let refused = desk.delegate("end", &end);
+    assert!(said(&refused).contains("remove its verificationMethod entry #e2ee"), "{}", said(&refused));
+    website.forgets(&format!("{}#e2ee", website.did));
+    desk.done("end", &end);
+    let (code, verdict) = desk.verify(&[]);
+    assert_eq!((code, verdict["status"].as_str()), (4, Some("ended")));
+    assert!(said(&desk.delegate("end", &end)).contains("names no key"));
 }

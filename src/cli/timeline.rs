@@ -148,6 +148,9 @@ pub(super) fn remarks(verdict: &Verdict) -> Vec<String> {
         VsPin::Successor => {
             remarks.push("The key is another one than was remembered; every change since is endorsed.".to_owned());
         }
+        VsPin::Interrupted if verdict.status == Status::Ended => {
+            remarks.push("The key that was remembered is named no more.".to_owned());
+        }
         VsPin::Interrupted => {
             remarks.push("WARNING: the key is the one that was remembered, but it was not all along.".to_owned());
         }

@@ -76,6 +76,11 @@ impl<'a> Chain<'a> {
         self.tip(|_| true)
     }
 
+    /// The key that the last statement of the longest chain names: what a document that was edited since named before.
+    pub fn last_key(&self) -> Option<&'a NamedKey> {
+        self.links.get(&self.head()?)?.statement.key()
+    }
+
     /// The latest key of the chain that ends with this statement, the key that endorses the next.
     pub fn latest_key(&self, head: &Cid) -> Option<&'a NamedKey> {
         self.links.get(head)?.latest_key

@@ -236,6 +236,8 @@ fn read_waiting(path: &Path) -> Result<Option<Statement>, Failure> {
 fn explain(cause: &CallError) -> Failure {
     let advice = if cause.is("StaleStatement") || cause.is("PlcConflict") {
         ". Something else changed the DID at the same time: look at it with `housekey verify`, then repeat."
+    } else if cause.is("DidNotManaged") {
+        "\nNothing was changed. Edit the document where it is hosted, then run this command again."
     } else if cause.is("ExpiredToken") || cause.is("InvalidToken") {
         ". Run this again without --token for another code."
     } else {

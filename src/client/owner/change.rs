@@ -114,10 +114,11 @@ impl Owner {
         waiting: Option<Statement>,
         entropy: &dyn Entropy,
     ) -> Result<Change, OwnerError> {
+        let next = signers.next.map(DelegateSigningKey::public);
         let present = self.judge().await;
         require_history(&present)?;
+        let present = self.before(present, next.as_ref());
         let ground = ground(&present);
-        let next = signers.next.map(DelegateSigningKey::public);
         let claims = check(procedure, &ground, next.as_ref())?;
         let endorser = endorser(signers, &ground, claims)?;
         if claims && endorser.is_none() && present.assessment.verdict.status == Status::Verified {
@@ -146,6 +147,21 @@ impl Owner {
             _ => Vec::new(),
         };
         Ok(Change { procedure, statement, id: self.id.clone(), key: next, operation, app_data, planned })
+    }
+
+    /// What a change starts from. The document of a did:web may say already what the change leads to: whoever hosts it
+    /// edits it first. Then the change starts from the latest statement.
+    fn before(&self, present: Judged, next: Option<&DelegateKey>) -> Judged {
+        let Judged { mut gathered, assessment } = present;
+        let Gathered { did, id, history, statements, .. } = &mut gathered;
+        let History::Web { key, .. } = history else { return Judged { gathered, assessment } };
+        if key.as_deref().map(NamedKey::new) != next.map(|next| NamedKey::new(&next.to_string())) {
+            return Judged { gathered, assessment };
+        }
+        let chain = Chain::read(did, id, statements.as_deref().unwrap_or_default());
+        *key = chain.last_key().map(|key| key.as_str().to_owned());
+        let assessment = gathered.assess(None, self.sources.clock());
+        Judged { gathered, assessment }
     }
 
     /// The entries that hold under the key before, under the next one. Only after an endorsement: what a lost key
@@ -269,6 +285,9 @@ fn sign_operation(
     planned: Option<&UnsignedOperation>,
     rotation: Option<&DelegateSigningKey>,
 ) -> Result<Option<Operation>, OwnerError> {
+    if rotation.is_some() && gathered.did.is_web() {
+        return Err(OwnerError::Unfit("a did:web has no operations that a rotation key could sign".to_owned()));
+    }
     let (Some(planned), Some(rotation)) = (planned, rotation) else { return Ok(None) };
     let curve = match rotation.key_type() {
         KeyType::K256 => Curve::K256,

@@ -163,9 +163,8 @@ impl WebGround {
             return self.key.clone();
         }
         let first = self.statements.first()?;
-        let head = Chain::read(first.did(), first.id(), &self.statements).head()?;
-        let head = self.statements.iter().find(|statement| statement.cid() == head)?;
-        head.key().map(|key| key.as_str().to_owned())
+        let chain = Chain::read(first.did(), first.id(), &self.statements);
+        chain.last_key().map(|key| key.as_str().to_owned())
     }
 
     fn check(
