@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use data_encoding::BASE64URL_NOPAD;
 use http::header;
 use serde_json::json;
 
@@ -82,7 +83,11 @@ fn head(authorization: Option<String>) -> RequestHead {
 }
 
 async fn moderator(world: &World, key: &SigningKey, claims: &ServiceClaims) -> Result<Did, String> {
-    let head = head(Some(format!("Bearer {}", sign_service(key, claims))));
+    bearer(world, &sign_service(key, claims)).await
+}
+
+async fn bearer(world: &World, token: &str) -> Result<Did, String> {
+    let head = head(Some(format!("Bearer {token}")));
     let mut auth =
         ModerationService::authenticate(&world.server, &head).await.map_err(|error| error.name.to_string())?;
     auth.spending().unwrap().spend();
@@ -100,6 +105,54 @@ async fn the_moderation_service_is_known_by_its_account_key_and_its_labelers_key
     assert_eq!(moderator(&world, &peer.key(0), &claims).await, Err("BadJwtSignature".to_owned()));
     let other = ServiceClaims { iss: format!("{}#other", peer.did), ..peer.claims(&world, "3") };
     assert_eq!(moderator(&world, &peer.key(0), &other).await, Err("UntrustedIss".to_owned()));
+}
+
+/// The other signature with the same r, which the mathematics takes as well.
+fn with_other_s(curve: Curve, token: &str) -> String {
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).unwrap();
+    let other: [u8; 64] = if curve == Curve::P256 {
+        let (r, s) = p256::ecdsa::Signature::from_slice(&signature).unwrap().split_scalars();
+        p256::ecdsa::Signature::from_scalars(r, -s).unwrap().to_bytes().into()
+    } else {
+        let (r, s) = k256::ecdsa::Signature::from_slice(&signature).unwrap().split_scalars();
+        k256::ecdsa::Signature::from_scalars(r, -s).unwrap().to_bytes().into()
+    };
+    format!("{signed}.{}", BASE64URL_NOPAD.encode(&other))
+}
+
+#[tokio::test]
+async fn a_token_of_either_curve_needs_its_algorithm_its_key_and_its_signature() {
+    let peer = Peer::start().await;
+    let world = peer.moderates().await;
+    let labeler = format!("{}#atproto_labeler", peer.did);
+    for (index, iss, own, other) in [(0, peer.did.to_string(), "ES256", "ES256K"), (1, labeler, "ES256K", "ES256")] {
+        let key = peer.key(index);
+        let claims = ServiceClaims { iss, ..peer.claims(&world, own) };
+        let claims = BASE64URL_NOPAD.encode(&serde_json::to_vec(&claims).unwrap());
+        let token = |alg: &str, key: &SigningKey| {
+            let header = BASE64URL_NOPAD.encode(json!({ "typ": "JWT", "alg": alg }).to_string().as_bytes());
+            let signed = format!("{header}.{claims}");
+            let signature = key.sign(signed.as_bytes()).0;
+            format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature))
+        };
+        let forger = SigningKey::generate(key.curve(), &SeededEntropy::new(99));
+        let good = token(own, &key);
+        let (signed, _) = good.rsplit_once('.').unwrap();
+        let for_another_text = token(other, &key);
+        let (_, signature) = for_another_text.rsplit_once('.').unwrap();
+        for (what, bad) in [
+            ("the other curve's algorithm", token(other, &key)),
+            ("the other curve's key", token(own, &peer.key(1 - index))),
+            ("another key of the curve", token(own, &forger)),
+            ("a signature of another text", format!("{signed}.{signature}")),
+        ] {
+            assert_eq!(bearer(&world, &bad).await, Err("BadJwtSignature".to_owned()), "{own}: {what}");
+        }
+        assert_eq!(bearer(&world, &good).await, Ok(peer.did.clone()), "{own}");
+        // JWS allows either S, unlike repositories: it must not make two tokens of one.
+        assert_eq!(bearer(&world, &with_other_s(key.curve(), &good)).await, Err("BadJwtReplay".to_owned()), "{own}");
+    }
 }
 
 #[tokio::test]
