@@ -1,7 +1,14 @@
 //! `housekey account export|verify|import` by the real binary: an account out of one server and into another.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops where its server does")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where its server does, and spawns what stands before it"
+)]
 
 mod support;
+#[path = "support/website.rs"]
+mod website;
 
 use housekey::{
     crypto::{Curve, SigningKey},
@@ -15,8 +22,19 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use support::{BINARY, Client, Running, free_port, serve};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+    task::JoinSet,
+};
+use website::Website;
 
 /// Two servers, their directory, and an owner with a rotation key of her own.
 struct World {
@@ -36,7 +54,9 @@ impl World {
         let server = |name: &str| {
             let data = dir.path().join(name);
             fs::create_dir(&data).unwrap();
-            Running::start(&mut serve(&data, free_port(), plc.text("plc")))
+            let mut command = serve(&data, free_port(), plc.text("plc"));
+            // The website of a did:web is on loopback too.
+            Running::start(command.env("HOUSEKEY_OUTBOUND_ALLOW_PRIVATE_ADDRESSES", "true"))
         };
         let (old, new) = (server("old"), server("new"));
         let rotation = SigningKey::generate(Curve::K256, &OsEntropy);
@@ -99,6 +119,17 @@ impl World {
         let delegated = self.run(&[&account[..], &servers].concat());
         assert!(delegated.status.success(), "{}", said(&delegated));
         pictures
+    }
+
+    /// The old server's word for an account at the new one, in a file.
+    async fn get_proof(&self) {
+        let described = Client::new(self.new.text("pds")).get("com.atproto.server.describeServer").await.unwrap();
+        let proof = format!(
+            "com.atproto.server.getServiceAuth?aud={}&lxm=com.atproto.server.createAccount",
+            described["did"].as_str().unwrap()
+        );
+        let proof = self.alice.get(&proof).await.unwrap()["token"].as_str().unwrap().to_owned();
+        fs::write(self.path("proof"), proof).unwrap();
     }
 
     /// Lets the DID name the new server and its key, signed by the owner's own key.
@@ -167,13 +198,7 @@ async fn an_account_leaves_one_server_in_a_file_and_comes_into_another_with_ever
 
     // Into the other server, which the old one vouches for.
     let new = world.new.text("pds");
-    let described = Client::new(new).get("com.atproto.server.describeServer").await.unwrap();
-    let proof = format!(
-        "com.atproto.server.getServiceAuth?aud={}&lxm=com.atproto.server.createAccount",
-        described["did"].as_str().unwrap()
-    );
-    let proof = world.alice.get(&proof).await.unwrap()["token"].as_str().unwrap().to_owned();
-    fs::write(world.path("proof"), proof).unwrap();
+    world.get_proof().await;
     let import = ["account", "import", "alice.tar", "--server", new, "--password-file", "password"];
     let dry = world.json(&[&import[..], &["--dry-run"]].concat());
     assert_eq!(dry["records"], 4);
@@ -206,6 +231,134 @@ async fn an_account_leaves_one_server_in_a_file_and_comes_into_another_with_ever
     assert_eq!(refused.status.code(), Some(1));
     assert!(said(&refused).contains("deactivate it first"), "{}", said(&refused));
     assert_eq!(names_in(world.dir.path()), ["a.key", "alice.tar", "here.tar", "new", "old", "password", "proof"]);
+}
+
+/// A server in front of another, which is gone for good as soon as a method was asked for so many times: requests before
+/// that are answered, that one is not.
+async fn gone_at(server: &Running, method: &'static str, times: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port());
+    let behind = server.text("pds").strip_prefix("http://").unwrap().replace("localhost", "127.0.0.1");
+    tokio::spawn(async move {
+        let fuse = Arc::new(Fuse { wanted: format!("POST /xrpc/{method} "), left: times.into(), gone: Notify::new() });
+        let mut open = JoinSet::new();
+        loop {
+            tokio::select! {
+                // What is open is aborted with its set.
+                () = fuse.gone.notified() => return,
+                stream = listener.accept() => {
+                    open.spawn(pass(stream.unwrap().0, behind.clone(), Arc::clone(&fuse)));
+                }
+            }
+        }
+    });
+    url
+}
+
+struct Fuse {
+    wanted: String,
+    left: AtomicUsize,
+    gone: Notify,
+}
+
+async fn pass(mut near: TcpStream, behind: String, fuse: Arc<Fuse>) {
+    let mut far = TcpStream::connect(&behind).await.unwrap();
+    let (mut up, mut down) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    loop {
+        tokio::select! {
+            read = near.read(&mut up) => {
+                let Some(read) = read.ok().filter(|read| *read > 0) else { return };
+                let is_wanted = up[..read].windows(fuse.wanted.len()).any(|text| text == fuse.wanted.as_bytes());
+                if is_wanted && fuse.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+                    fuse.gone.notify_one();
+                    return;
+                }
+                far.write_all(&up[..read]).await.unwrap();
+            }
+            read = far.read(&mut down) => {
+                let Some(read) = read.ok().filter(|read| *read > 0) else { return };
+                near.write_all(&down[..read]).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_whose_server_went_away_goes_on_when_the_same_command_is_run_again() {
+    let world = World::new().await;
+    world.fill().await;
+    let exported = world.export(&["--output", "alice.tar", "--password-file", "password"]);
+    assert!(exported.status.success(), "{}", said(&exported));
+    world.get_proof().await;
+    let import = |server: &str| {
+        let command = ["account", "import", "alice.tar", "--server", server, "--password-file", "password", "--json"];
+        let home = ["--proof-file", "proof", "--handle", "alice.test", "--email", "alice@example.com"];
+        world.run(&[&command[..], &home].concat())
+    };
+    // Before the repository; after it and before any picture; between two pictures; after the last.
+    for (method, times, missing) in [
+        ("com.atproto.repo.importRepo", 1, None),
+        ("com.atproto.repo.uploadBlob", 1, Some(3)),
+        ("com.atproto.repo.uploadBlob", 2, Some(2)),
+        ("app.bsky.actor.putPreferences", 1, Some(0)),
+    ] {
+        let server = gone_at(&world.new, method, times).await;
+        let gone = import(&server);
+        assert_eq!(gone.status.code(), Some(1), "{method}: {}", said(&gone));
+        assert!(said(&gone).contains("run this again, it goes on"), "{method}: {}", said(&gone));
+        let input = json!({"identifier": world.did, "password": "correct horse"});
+        let there = Client::new(world.new.text("pds"));
+        let session = there.post("com.atproto.server.createSession", &input).await.unwrap();
+        let alice = there.with_token(session["accessJwt"].as_str().unwrap());
+        let status = alice.get("com.atproto.server.checkAccountStatus").await.unwrap();
+        let wanted = missing.map_or((0, 0), |missing| (4, 3 - missing));
+        let counted = (&status["indexedRecords"], &status["importedBlobs"]);
+        assert_eq!(counted, (&json!(wanted.0), &json!(wanted.1)), "{method} {times}: {status}");
+    }
+    let whole = import(world.new.text("pds"));
+    assert!(whole.status.success(), "{}", said(&whole));
+    let restored: Value = serde_json::from_slice(&whole.stdout).unwrap();
+    assert_eq!([&restored["records"], &restored["blobs"]], [&json!(4), &json!(0)]);
+    assert_eq!((&restored["missingBlobs"], &restored["preferences"]), (&json!([]), &json!(true)));
+    // Another's password opens nothing, and then the refusal is what is said.
+    fs::write(world.path("password"), "another horse").unwrap();
+    let refused = import(world.new.text("pds"));
+    assert!(refused.status.code() == Some(1) && !said(&refused).contains("going on"), "{}", said(&refused));
+}
+
+#[tokio::test]
+async fn an_archive_of_a_did_web_has_its_document_in_place_of_a_log() {
+    let world = World::new().await;
+    let website = Website::start();
+    let carol = website.moves_to(&world.old).await;
+    for n in 0..2 {
+        let input = json!({"repo": website.did, "collection": "com.example.post", "record": {"text": n}});
+        carol.post("com.atproto.repo.createRecord", &input).await.unwrap();
+    }
+    let who = ["account", "export", &website.did, "--plc", world.plc.text("plc"), "--output"];
+    let exported = world.run(&[&who[..], &["carol.tar", "--password-file", "password"]].concat());
+    assert!(exported.status.success(), "{}", said(&exported));
+    let here = world.run(&[&who[..], &["here.tar", "--data-dir", "old"]].concat());
+    assert!(here.status.success(), "{}", said(&here));
+    for name in ["carol.tar", "here.tar"] {
+        let verified = world.json(&["account", "verify", name]);
+        assert_eq!((&verified["did"], &verified["handle"]), (&json!(website.did), &json!("carol.test")), "{name}");
+        assert_eq!((&verified["records"], &verified["signedBy"]), (&json!(2), &json!("present")), "{name}");
+        let bytes = fs::read(world.path(name)).unwrap();
+        let parts = tar::Archive::new(&bytes[..])
+            .entries()
+            .unwrap()
+            .map(|part| part.unwrap().path().unwrap().into_owned())
+            .collect::<Vec<_>>();
+        assert!(parts.iter().any(|part| part == Path::new("did.json")), "{parts:?}");
+        assert!(!parts.iter().any(|part| part == Path::new("plc.json")), "{parts:?}");
+    }
+    // The document's key is another one now: nothing says that the repository is the account's.
+    let stranger = SigningKey::generate(Curve::K256, &OsEntropy).did_key().to_string();
+    website.names(website.method("atproto", &stranger));
+    let refused = world.run(&[&who[..], &["other.tar", "--password-file", "password"]].concat());
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(!world.path("other.tar").exists());
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use super::{Failure, ask, delegate::server, print_json, progress::Bar, verify::S
 use crate::{
     client::{
         archive::{
-            self, Identity, NewHome, Opened, SignedBy, Told, UNKNOWABLE, Verified, create_account, from_directory,
-            from_server, restore, verify,
+            self, ArchiveError, Identity, NewHome, Opened, SignedBy, Told, UNKNOWABLE, Verified, create_account,
+            from_directory, from_server, restore, verify,
         },
         files,
         session::Session,
@@ -15,7 +15,7 @@ use crate::{
     crypto::{Secret, token},
     entropy::OsEntropy,
     store::AuditReader,
-    syntax::{AtIdentifier, Handle},
+    syntax::{AtIdentifier, Did, Handle},
 };
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -228,13 +228,19 @@ impl Import {
         let did = &verified.manifest.did;
         let pds = sources.server(self.server.clone());
         let password = ask::secret(self.password_file.as_deref(), &format!("Password of {did} at {}", pds.host()))?;
-        if let Some(home) = self.new_home()? {
-            create_account(&pds, did, &home, &password).await?;
-        }
         let mut session = Session::new(pds, did.clone(), password, Arc::new(SystemClock));
+        if let Some(home) = self.new_home()? {
+            make_account(&mut session, did, &home).await?;
+        }
         let bar = Bar::new();
-        let restored = restore(&opened, &verified, &mut session, &mut |told| show(&bar, told)).await?;
+        let restored = restore(&opened, &verified, &mut session, &mut |told| show(&bar, told)).await;
         drop(bar);
+        let restored = restored.map_err(|cause| match cause {
+            ArchiveError::Call(call) if !call.is_definite() => {
+                Failure::new(format!("{call}. What has arrived stays: run this again, it goes on"))
+            }
+            cause => cause.into(),
+        })?;
         if self.json {
             print_json(&json!({
                 "did": restored.did,
@@ -265,6 +271,17 @@ impl Import {
         let (email, invite_code) = (self.email.clone(), self.invite_code.clone());
         Ok(Some(NewHome { handle: handle.clone(), email, invite_code, proof }))
     }
+}
+
+/// Makes the account, unless an interrupted import has: then its password opens it.
+async fn make_account(session: &mut Session, did: &Did, home: &NewHome) -> Result<(), Failure> {
+    let Err(refused) = create_account(session.pds(), did, home, session.password()).await else { return Ok(()) };
+    let is_refusal = matches!(&refused, ArchiveError::Call(call) if call.is_definite());
+    if !is_refusal || session.open().await.is_err() {
+        return Err(refused.into());
+    }
+    eprintln!("The account is at {} already: going on.", session.host());
+    Ok(())
 }
 
 /// Opens an archive and verifies it.
