@@ -140,11 +140,13 @@ impl Move {
         let mut tell = |event| match event {
             Event::Step(next) => {
                 step = next;
+                bar.rest();
                 let number = 1 + Step::ALL.iter().position(|step| *step == next).unwrap_or_default();
                 bar.note(&format!("{number}/{} {}: {}", Step::ALL.len(), next.name(), next.words()));
-                bar.show(next.name(), 0, 0);
             }
-            Event::Progress { done, all } => bar.show(step.name(), done, all),
+            Event::Progress { done, all } => {
+                bar.show(if step == Step::Repository { "repository, bytes" } else { step.name() }, done, all);
+            }
             Event::Note(text) => bar.note(&format!("    {text}")),
         };
         let result = Mover::new(&sources, plan, note, &mut tell)?.run().await;
@@ -190,10 +192,14 @@ impl Move {
     fn plan(&self, route: Route) -> Result<Plan, Failure> {
         let Route { did, from, to, file, note } = route;
         let old = self.old_password(&from)?;
-        let question = format!("Password for {} at {}", self.account, to.host());
         let path = self.new_password_file.as_deref();
+        let place = format!("for {} at {}", self.account, to.host());
         // Once there is a note, there may be an account with that password.
-        let new = if note.is_some() { ask::secret(path, &question)? } else { ask::new_secret(path, &question)? };
+        let new = if note.is_some() {
+            ask::secret(path, &format!("Password {place}"))?
+        } else {
+            ask::new_secret(path, &format!("New password {place}"))?
+        };
         let clock = Arc::new(SystemClock);
         Ok(Plan {
             from: Session::new(from, did.clone(), old, Arc::<SystemClock>::clone(&clock)),
