@@ -1,7 +1,8 @@
 //! Logs: one line per event on standard error, as text or JSON. Secrets are types without `Debug`; bodies are not logged.
 
 use std::io::IsTerminal;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// The shape of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,9 +21,14 @@ pub fn start(level: &str, format: Format) {
     let lines = fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A second start keeps the first, which is what a test with two servers in one process wants.
     drop(match format {
-        Format::Text => lines.try_init(),
-        Format::Json => lines.json().try_init(),
+        Format::Text => lines.finish().with(filter_fn(has_no_body)).try_init(),
+        Format::Json => lines.json().finish().with(filter_fn(has_no_body)).try_init(),
     });
+}
+
+/// False for what holds whole messages, whatever level was asked for.
+fn has_no_body(line: &Metadata<'_>) -> bool {
+    *line.level() < Level::TRACE || !line.target().starts_with("tungstenite")
 }
 
 /// Warnings only: what `dev` prints besides its ready line.

@@ -380,7 +380,8 @@ async fn run_subscription<S: Subscription>(
 
 fn finish<A: Authenticate>(result: Result<Reply, XrpcError>, gate: &Gate<'_>) -> Reply {
     let mut reply = result.unwrap_or_else(|error| {
-        tracing::debug!(status = error.status.as_u16(), error = %error.name, "refused: {}", error.message);
+        // Its message may quote what was sent.
+        tracing::debug!(status = error.status.as_u16(), error = %error.name, "refused");
         error.into_reply()
     });
     gate.mark(&mut reply.headers);

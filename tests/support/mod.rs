@@ -116,7 +116,7 @@ pub fn free_port() -> u16 {
 pub struct Client {
     http: reqwest::Client,
     base: String,
-    token: Option<String>,
+    authorization: Option<String>,
 }
 
 impl Client {
@@ -127,12 +127,18 @@ impl Client {
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
         let http = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls).build().unwrap();
-        Self { http, base: base.to_owned(), token: None }
+        Self { http, base: base.to_owned(), authorization: None }
     }
 
     /// The same with an access token.
     pub fn with_token(&self, token: &str) -> Self {
-        Self { token: Some(token.to_owned()), ..self.clone() }
+        Self { authorization: Some(format!("Bearer {token}")), ..self.clone() }
+    }
+
+    /// The same as the administrator.
+    pub fn with_admin(&self, password: &str) -> Self {
+        let pair = data_encoding::BASE64.encode(format!("admin:{password}").as_bytes());
+        Self { authorization: Some(format!("Basic {pair}")), ..self.clone() }
     }
 
     /// A new account, and a client that is logged in to it; the DID too.
@@ -175,8 +181,8 @@ impl Client {
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Value, (u16, String)> {
-        let request = match &self.token {
-            Some(token) => request.bearer_auth(token),
+        let request = match &self.authorization {
+            Some(authorization) => request.header("Authorization", authorization),
             None => request,
         };
         let lost = |cause: reqwest::Error| (0, cause.to_string());
