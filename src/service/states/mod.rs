@@ -35,9 +35,11 @@ pub enum Capability {
     LogInToLeave,
     /// Exchange a refresh token.
     Refresh,
-    /// Use a session: settings, passwords, codes, uploads, moving in.
+    /// Use a session: settings, passwords, codes, uploads, moving in. What a DID should say while it is here, and submitting
+    /// an operation that says so, are for arriving: they are no part of leaving.
     UseSession,
-    /// Use a session for what leaving takes: read preferences, report, change the DID, deactivate.
+    /// Use a session for what leaving takes: read preferences, report, have an operation for the DID signed (which the server
+    /// where the account goes submits), deactivate.
     Leave,
     /// Ask for a service token for any service and method.
     ServiceToken,

@@ -114,6 +114,7 @@ fn calls(did: &str) -> Vec<(Capability, Vec<(&'static str, Json)>)> {
             Capability::Leave,
             vec![
                 ("app.bsky.actor.getPreferences", query.clone()),
+                ("com.atproto.identity.requestPlcOperationSignature", query.clone()),
                 ("com.atproto.identity.signPlcOperation", json!({})),
                 (
                     "com.atproto.moderation.createReport",
@@ -137,6 +138,12 @@ fn calls(did: &str) -> Vec<(Capability, Vec<(&'static str, Json)>)> {
                 ("com.atproto.server.updateEmail", json!({ "email": "nobody" })),
                 ("com.atproto.server.confirmEmail", json!({ "email": "a@example.com", "token": "x" })),
                 ("com.atproto.server.requestAccountDelete", json!({})),
+                ("com.atproto.server.requestEmailConfirmation", json!({})),
+                ("com.atproto.repo.importRepo", json!({})),
+                ("com.atproto.repo.uploadBlob", json!({})),
+                ("com.atproto.temp.checkSignupQueue", query.clone()),
+                ("app.bsky.notification.registerPush", json!({})),
+                ("app.bsky.notification.unregisterPush", json!({})),
                 ("com.atproto.repo.listMissingBlobs", query),
                 ("com.atproto.identity.updateHandle", json!({ "handle": "a b" })),
             ],
@@ -148,6 +155,11 @@ fn calls(did: &str) -> Vec<(Capability, Vec<(&'static str, Json)>)> {
                 ("com.atproto.repo.putRecord", written),
                 ("com.atproto.repo.deleteRecord", session),
                 ("com.atproto.repo.applyWrites", json!({ "repo": did, "writes": [] })),
+                ("dev.housekey.delegation.createDelegation", json!({})),
+                ("dev.housekey.delegation.updateDelegation", json!({})),
+                ("dev.housekey.delegation.deleteDelegation", json!({})),
+                ("dev.housekey.delegation.putAssociatedData", json!({})),
+                ("dev.housekey.delegation.requestDelegationToken", json!({})),
             ],
         ),
     ]
@@ -170,6 +182,26 @@ async fn every_method_follows_the_row_of_its_capability() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn the_session_for_leaving_has_an_operation_signed_and_does_not_submit_it_here() {
+    let world = World::new().await;
+    let alice = world.signed_up("alice").await;
+    world.server.store.set_account_state(alice.account.id, state_of(Takendown), Vec::new()).await.unwrap();
+    let narrow = log_in(&world, true).await.ok();
+    let me = As::Bearer(narrow["accessJwt"].as_str().unwrap());
+    world.post("com.atproto.identity.requestPlcOperationSignature", me, &Json::Null).await;
+    world.deliver().await;
+    let sign = json!({ "token": world.mailbox.code() });
+    let signed = world.post("com.atproto.identity.signPlcOperation", me, &sign).await.ok();
+    assert_eq!(signed["operation"]["type"], "plc_operation");
+    let posts = world.directory.posts();
+    let submitted = world.post("com.atproto.identity.submitPlcOperation", me, &signed).await;
+    assert_eq!(submitted.error(), (400, "InvalidToken"));
+    let recommended = world.get("com.atproto.identity.getRecommendedDidCredentials", me).await;
+    assert_eq!(recommended.error(), (400, "InvalidToken"));
+    assert_eq!(world.directory.posts(), posts);
 }
 
 #[test]
