@@ -81,6 +81,12 @@ pub enum SignUpError {
     /// Only the administrator makes accounts.
     #[error("Sign-up is closed: ask the administrator of this server for an account")]
     Closed,
+    /// The same, for somebody whose DID is elsewhere.
+    #[error(
+        "Sign-up is closed, for accounts that move in too: ask the administrator of this server to let you in with an invite \
+         code ([accounts] closed = false, invite_required = true, then: housekey invite create)"
+    )]
+    ClosedToMoves,
     /// Too many sign-ups came from one network address.
     #[error("too many accounts were made from your network address today: try again tomorrow")]
     TooManyFromThere,
@@ -146,7 +152,7 @@ pub async fn create_account(server: &Arc<Server>, sign_up: SignUp) -> Result<Sig
     {
         return Ok(waiting);
     }
-    let place = sign_ups::take_place(server, &sign_up.by).await?;
+    let place = sign_ups::take_place(server, &sign_up).await?;
     let made = match sign_up.did.clone() {
         Some(did) => moving_in::create(server, did, sign_up).await,
         None => make_account(server, sign_up).await,

@@ -4,7 +4,11 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv6Net};
 
-use super::{Server, accounts::SignUpError, handles::Reserved};
+use super::{
+    Server,
+    accounts::{SignUp, SignUpError},
+    handles::Reserved,
+};
 use crate::{
     limits::community::{IPV6_SUBSCRIBER_BITS, SIGN_UP_WINDOW},
     store::StoreError,
@@ -50,11 +54,12 @@ impl SignUpBy {
 pub(super) type Place = Option<i64>;
 
 /// Takes a place, before anything else is looked at.
-pub(super) async fn take_place(server: &Server, by: &SignUpBy) -> Result<Place, SignUpError> {
+pub(super) async fn take_place(server: &Server, sign_up: &SignUp) -> Result<Place, SignUpError> {
     let rules = &server.policy.sign_up;
-    let SignUpBy::Anyone { from } = by else { return Ok(None) };
+    let SignUpBy::Anyone { from } = &sign_up.by else { return Ok(None) };
     if rules.is_closed {
-        return Err(SignUpError::Closed);
+        let moves = sign_up.issuer.is_some();
+        return Err(if moves { SignUpError::ClosedToMoves } else { SignUpError::Closed });
     }
     let (Some(from), Some(most)) = (from, rules.per_address) else { return Ok(None) };
     let now = server.now();

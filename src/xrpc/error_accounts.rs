@@ -55,6 +55,7 @@ impl From<SignUpError> for XrpcError {
             | SignUpError::WebDid(_)
             | SignUpError::PlcOp
             | SignUpError::Closed
+            | SignUpError::ClosedToMoves
             | SignUpError::EmailTaken(_)
             | SignUpError::Operation(_)
             | SignUpError::Email(EmailError::Missing) => Self::invalid(message),

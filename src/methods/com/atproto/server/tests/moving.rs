@@ -18,7 +18,7 @@ use crate::{
     repo::{UnsignedCommit, mst},
     service::{
         maintain, security_log,
-        testing::{As, World},
+        testing::{As, World, policy},
     },
     store::{AccountState, OwnState, SecurityKind},
     syntax::{Did, Tid},
@@ -38,7 +38,10 @@ struct Mover {
 
 impl Mover {
     async fn new() -> Self {
-        let world = World::new().await;
+        Self::to(World::new().await)
+    }
+
+    fn to(world: World) -> Self {
         let key = SigningKey::generate(Curve::P256, &SeededEntropy::new(501));
         let rotation = SigningKey::generate(Curve::K256, &SeededEntropy::new(502));
         let rotation_keys = vec![rotation.did_key().to_string()];
@@ -114,6 +117,46 @@ impl Mover {
         let operation: Operation = next.sign(&self.rotation);
         self.world.directory.accept(&self.did, &operation);
     }
+}
+
+#[tokio::test]
+async fn where_invites_are_needed_the_administrators_code_lets_an_account_move_in() {
+    let mut inviting = policy();
+    inviting.invite_required = true;
+    let mover = Mover::to(World::with(inviting).await);
+    let world = &mover.world;
+    let create = async |number, code: Option<&Json>| {
+        let mut input = mover.input();
+        input.as_object_mut().unwrap().extend(code.map(|code| ("inviteCode".to_owned(), code.clone())));
+        world.post(CREATE, As::Bearer(&mover.token(&mover.key, number)), &input).await
+    };
+    assert_eq!(create(1, None).await.error(), (400, "InvalidInviteCode"));
+    assert_eq!(create(2, Some(&json!("pds-example-com-aaaaa-aaaaa"))).await.error(), (400, "InvalidInviteCode"));
+    let made = world.post("com.atproto.server.createInviteCode", As::Admin, &json!({ "useCount": 1 })).await.ok();
+    let created = create(3, Some(&made["code"])).await.ok();
+    assert_eq!(created["did"], json!(mover.did));
+    let me = As::Bearer(created["accessJwt"].as_str().unwrap());
+    assert_eq!(world.get(STATUS, me).await.ok()["activated"], false);
+}
+
+#[tokio::test]
+async fn a_closed_server_tells_an_account_that_moves_in_what_its_administrator_can_do() {
+    let mut closed = policy();
+    closed.sign_up.is_closed = true;
+    let mover = Mover::to(World::with(closed).await);
+    let world = &mover.world;
+    let made = world.post("com.atproto.server.createInviteCode", As::Admin, &json!({ "useCount": 1 })).await.ok();
+    let mut input = mover.input();
+    input["inviteCode"] = made["code"].clone();
+    let refused = world.post(CREATE, As::Bearer(&mover.token(&mover.key, 1)), &input).await;
+    assert_eq!(refused.error(), (400, "InvalidRequest"));
+    for said in ["closed = false", "invite_required = true", "housekey invite create"] {
+        assert!(refused.message().contains(said), "{}", refused.message());
+    }
+    assert!(world.server.store.account_by_did(&mover.did).await.unwrap().is_none());
+    let stranger = json!({ "handle": "bob.test", "email": "bob@example.com", "password": "correct horse" });
+    let refused = world.post(CREATE, As::Nobody, &stranger).await;
+    assert!(!refused.message().contains("invite"), "{}", refused.message());
 }
 
 #[tokio::test]
