@@ -7,15 +7,20 @@ use http::{
     header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
 };
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{io::Read, time::Duration};
 use url::Url;
 
 use crate::{
     crypto::Secret,
-    limits::client::{ANSWER_MAX_BYTES, ANSWER_TIMEOUT, MOVE_ANSWER_TIMEOUT, MOVE_TRANSFER_TIMEOUT},
+    limits::client::{
+        ANSWER_MAX_BYTES, ANSWER_TIMEOUT, MOVE_ANSWER_TIMEOUT, MOVE_TRANSFER_TIMEOUT, UPLOAD_PIECE_BYTES,
+    },
     outbound::{FetchError, GuardedClient, Outgoing, OutgoingBody, Streamed, TrustedClient},
     syntax::Did,
 };
+
+/// The MIME type of a repository's archive.
+pub const CAR_TYPE: &str = "application/vnd.ipld.car";
 
 /// Who fetches: what the user named is trusted, what a document names is guarded.
 #[derive(Clone, Debug)]
@@ -34,6 +39,25 @@ pub struct Upload {
     pub size: Option<u64>,
     /// The bytes as they come.
     pub body: BoxStream<'static, std::io::Result<Bytes>>,
+}
+
+impl Upload {
+    /// What `from` gives, read in pieces while it is sent.
+    pub fn read(kind: String, size: u64, from: impl Read + Send + 'static) -> Self {
+        let body = futures_util::stream::unfold(Some(from), async |from| {
+            let mut from = from?;
+            let mut piece = vec![0; UPLOAD_PIECE_BYTES];
+            match from.read(&mut piece) {
+                Ok(0) => None,
+                Ok(read) => {
+                    piece.truncate(read);
+                    Some((Ok(piece.into()), Some(from)))
+                }
+                Err(cause) => Some((Err(cause), None)),
+            }
+        });
+        Self { kind, size: Some(size), body: body.boxed() }
+    }
 }
 
 /// An answer of bytes that are still coming.

@@ -1,12 +1,13 @@
 //! A session at a server that lasts as long as long work does.
 
+use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 
 use crate::{
     client::pds::{CallError, Pds},
     clock::{Clock, Timestamp},
     crypto::Secret,
-    limits::client::MOVE_SESSION,
+    limits::client::{LISTED_MAX_PAGES, LISTED_PAGE, MOVE_SESSION},
     syntax::Did,
 };
 
@@ -63,5 +64,47 @@ impl Session {
             self.open().await?;
         }
         Ok(&self.pds)
+    }
+    /// What the server lists under `field` in the pages of a query, as far as `read` finds something in it.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; [`CallError::Strange`] for an answer without that list, or when it does not end.
+    pub async fn list<T>(
+        &mut self,
+        nsid: &'static str,
+        query: &[(&str, &str)],
+        field: &str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Vec<T>, CallError> {
+        let (limit, mut cursor) = (LISTED_PAGE.to_string(), None::<String>);
+        let mut listed = Vec::new();
+        for _ in 0..LISTED_MAX_PAGES {
+            let pds = self.fresh().await?;
+            let more =
+                [("limit", limit.as_str())].into_iter().chain(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let page = pds.get(nsid, &query.iter().copied().chain(more).collect::<Vec<_>>()).await?;
+            let items = page.get(field).and_then(Value::as_array);
+            let items = items.ok_or_else(|| CallError::Strange(pds.host(), nsid))?;
+            listed.extend(items.iter().take(LISTED_PAGE).filter_map(&read));
+            let next = page.get("cursor").and_then(Value::as_str).map(str::to_owned);
+            if items.is_empty() || next.is_none() || next == cursor {
+                return Ok(listed);
+            }
+            cursor = next;
+        }
+        Err(CallError::Strange(self.host(), nsid))
+    }
+
+    /// CIDs of the blobs that the account's records name and the server does not have, each once.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub async fn missing_blobs(&mut self) -> Result<Vec<String>, CallError> {
+        let cid = |blob: &Value| Some(blob.get("cid")?.as_str()?.to_owned());
+        let mut missing = self.list("com.atproto.repo.listMissingBlobs", &[], "blobs", cid).await?;
+        // A blob of several records is named once for each of them by some servers.
+        missing.sort_unstable();
+        missing.dedup();
+        Ok(missing)
     }
 }

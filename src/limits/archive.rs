@@ -18,8 +18,5 @@ pub const REPO_MAX_BYTES: u64 = 4 << 30;
 /// What is read or written of a file at once, in bytes.
 pub const PIECE_BYTES: usize = 256 * 1024;
 
-/// Blobs that a server is asked to name at once.
-pub const BLOBS_PAGE: usize = 500;
-
 /// Missing blobs that a report names; the others are counted.
 pub const MISSING_NAMED: usize = 100;

@@ -71,17 +71,17 @@ pub const MOVE_REPO_MAX_BYTES: u64 = 4 << 30;
 /// Bytes of a blob that is moved, at most: 2 GiB, more than any server takes.
 pub const MOVE_BLOB_MAX_BYTES: u64 = 2 << 30;
 
-/// What is read of a repository's archive at once, in bytes.
-pub const MOVE_PIECE_BYTES: usize = 256 * 1024;
+/// What is read of a file at once that is uploaded, in bytes.
+pub const UPLOAD_PIECE_BYTES: usize = 256 * 1024;
 
 /// Bytes of a CAR file with one commit: the commit, its CID and a header, with room for a header with roots.
 pub const MOVE_COMMIT_CAR_BYTES: usize = 64 * 1024;
 
-/// Missing blobs that a server is asked to name at once.
-pub const MOVE_BLOBS_PAGE: usize = 500;
+/// Items of a list that a server is asked for at once.
+pub const LISTED_PAGE: usize = 500;
 
-/// Pages of them that are read: a million blobs.
-pub const MOVE_BLOBS_MAX_PAGES: usize = 2_000;
+/// Pages of a list that are read at the most.
+pub const LISTED_MAX_PAGES: usize = 2_000;
 
 /// How long a server may take to begin to send a repository or blob, which some gather in memory first.
 pub const MOVE_ANSWER_TIMEOUT: Duration = Duration::from_mins(5);

@@ -18,7 +18,7 @@ use crate::{
     },
     ipld::Cid,
     limits::{
-        archive::{BLOBS_MAX, BLOBS_PAGE, REPO_MAX_BYTES},
+        archive::{BLOBS_MAX, REPO_MAX_BYTES},
         client::{MOVE_BLOB_MAX_BYTES, MOVE_BUSY_PAUSE, MOVE_BUSY_TRIES, MOVE_SILENCE},
     },
     syntax::Did,
@@ -94,26 +94,9 @@ async fn preferences(session: &mut Session, tell: Tell<'_>) -> Result<Option<Val
 }
 
 async fn list_blobs(session: &mut Session, did: &Did) -> Result<Vec<Cid>, ArchiveError> {
-    const METHOD: &str = "com.atproto.sync.listBlobs";
-    let limit = BLOBS_PAGE.to_string();
-    let (mut listed, mut cursor): (Vec<Cid>, Option<String>) = (Vec::new(), None);
-    loop {
-        let mut query = vec![("did", did.as_str()), ("limit", limit.as_str())];
-        query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        let pds = session.fresh().await?;
-        let page = pds.get(METHOD, &query).await?;
-        let cids = page.get("cids").and_then(Value::as_array);
-        let cids = cids.ok_or_else(|| CallError::Strange(pds.host(), METHOD))?;
-        listed.extend(cids.iter().filter_map(|cid| cid.as_str()?.parse::<Cid>().ok()));
-        if listed.len() > BLOBS_MAX {
-            return Err(ArchiveError::TooManyBlobs);
-        }
-        let next = page.get("cursor").and_then(Value::as_str).map(str::to_owned);
-        if cids.is_empty() || next.is_none() || next == cursor {
-            return Ok(listed);
-        }
-        cursor = next;
-    }
+    let read = |cid: &Value| cid.as_str()?.parse().ok();
+    let listed = session.list("com.atproto.sync.listBlobs", &[("did", did.as_str())], "cids", read).await?;
+    if listed.len() > BLOBS_MAX { Err(ArchiveError::TooManyBlobs) } else { Ok(listed) }
 }
 
 /// Adds one blob, or tells that it cannot be had.

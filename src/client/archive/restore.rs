@@ -1,27 +1,18 @@
 //! Filling an account from an archive that was verified.
 
-use std::io::Read;
-
-use bytes::Bytes;
-use futures_util::StreamExt;
 use serde_json::{Value, json};
 
-use super::{ArchiveError, Opened, PREFERENCES, REPO, Tell, Told, Verified, opened::Section};
+use super::{ArchiveError, Opened, PREFERENCES, REPO, Tell, Told, Verified};
 use crate::{
     client::{
-        pds::{CallError, Pds, Upload},
+        pds::{CAR_TYPE, CallError, Pds, Upload},
         session::Session,
     },
     crypto::Secret,
     ipld::Cid,
-    limits::{
-        archive::{BLOBS_PAGE, MISSING_NAMED, PIECE_BYTES},
-        client::MOVE_BLOBS_MAX_PAGES,
-    },
+    limits::archive::MISSING_NAMED,
     syntax::{Did, Handle},
 };
-
-const CAR: &str = "application/vnd.ipld.car";
 
 /// An account to make at another server for a DID that is there already.
 #[derive(Clone, Debug)]
@@ -91,31 +82,14 @@ pub async fn restore(
         None => return Err(CallError::Strange(pds.host(), STATUS).into()),
     }
     let (section, size) = opened.part(REPO)?;
-    let body = pieces(section);
     tell(Told::Progress { what: "sending records", done: 0, all: size });
-    pds.upload("com.atproto.repo.importRepo", Upload { kind: CAR.to_owned(), size: Some(size), body }).await?;
+    pds.upload("com.atproto.repo.importRepo", Upload::read(CAR_TYPE.to_owned(), size, section)).await?;
     tell(Told::Progress { what: "sending records", done: size, all: size });
     let (blobs, missing) = send_blobs(opened, verified, session, tell).await?;
     let preferences = send_preferences(opened, session, tell).await?;
     let status = session.fresh().await?.get(STATUS, &[]).await?;
     let records = status.get("indexedRecords").and_then(Value::as_u64).unwrap_or(0);
     Ok(Restored { did: verified.manifest.did.clone(), records, blobs, missing, preferences })
-}
-
-/// A part as a body.
-fn pieces(section: Section) -> futures_util::stream::BoxStream<'static, std::io::Result<Bytes>> {
-    futures_util::stream::unfold(section, async |mut section| {
-        let mut piece = vec![0; PIECE_BYTES];
-        match section.read(&mut piece) {
-            Ok(0) => None,
-            Ok(read) => {
-                piece.truncate(read);
-                Some((Ok(piece.into()), section))
-            }
-            Err(cause) => Some((Err(cause), section)),
-        }
-    })
-    .boxed()
 }
 
 /// Uploads every blob that the server names as missing. How many, and which the archive does not have.
@@ -125,36 +99,20 @@ async fn send_blobs(
     session: &mut Session,
     tell: Tell<'_>,
 ) -> Result<(u64, Vec<String>), ArchiveError> {
-    const METHOD: &str = "com.atproto.repo.listMissingBlobs";
-    let limit = BLOBS_PAGE.to_string();
-    let (mut sent, mut missing, mut cursor) = (0, Vec::new(), None::<String>);
-    for _ in 0..MOVE_BLOBS_MAX_PAGES {
-        let mut query = vec![("limit", limit.as_str())];
-        query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        let pds = session.fresh().await?;
-        let page = pds.get(METHOD, &query).await?;
-        let list = page.get("blobs").and_then(Value::as_array);
-        let list = list.ok_or_else(|| CallError::Strange(pds.host(), METHOD))?;
-        for named in list.iter().filter_map(|blob| blob.get("cid")?.as_str()) {
-            tell(Told::Progress { what: "sending blobs", done: sent, all: verified.manifest.blobs });
-            let cid = named.parse::<Cid>().ok();
-            let part = cid.and_then(|cid| Some((cid, opened.blob(&cid)?)));
-            let Some((cid, (section, size))) = part else {
-                if missing.len() < MISSING_NAMED {
-                    missing.push(named.to_owned());
-                }
-                continue;
-            };
-            let kind = verified.media_types.get(&cid).cloned().unwrap_or_default();
-            let upload = Upload { kind, size: Some(size), body: pieces(section) };
-            session.fresh().await?.upload("com.atproto.repo.uploadBlob", upload).await?;
-            sent += 1;
-        }
-        let next = page.get("cursor").and_then(Value::as_str).map(str::to_owned);
-        if list.is_empty() || next.is_none() || next == cursor {
-            break;
-        }
-        cursor = next;
+    let (mut sent, mut missing) = (0, Vec::new());
+    for named in session.missing_blobs().await? {
+        tell(Told::Progress { what: "sending blobs", done: sent, all: verified.manifest.blobs });
+        let cid = named.parse::<Cid>().ok();
+        let part = cid.and_then(|cid| Some((cid, opened.blob(&cid)?)));
+        let Some((cid, (section, size))) = part else {
+            if missing.len() < MISSING_NAMED {
+                missing.push(named);
+            }
+            continue;
+        };
+        let kind = verified.media_types.get(&cid).cloned().unwrap_or_default();
+        session.fresh().await?.upload("com.atproto.repo.uploadBlob", Upload::read(kind, size, section)).await?;
+        sent += 1;
     }
     Ok((sent, missing))
 }

@@ -6,21 +6,13 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
-use tokio::{
-    fs::{File, OpenOptions},
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-};
+use tokio::{fs::OpenOptions, io::AsyncWriteExt as _};
 
-use super::{Event, MoveError, Mover, account::Status, text};
+use super::{Event, MoveError, Mover, account::Status};
 use crate::{
-    client::pds::{CallError, Download, Upload},
-    limits::client::{
-        MOVE_BLOB_MAX_BYTES, MOVE_BLOBS_MAX_PAGES, MOVE_BLOBS_PAGE, MOVE_BUSY_PAUSE, MOVE_BUSY_TRIES, MOVE_PIECE_BYTES,
-        MOVE_REPO_MAX_BYTES, MOVE_SILENCE,
-    },
+    client::pds::{CAR_TYPE, CallError, Download, Upload},
+    limits::client::{MOVE_BLOB_MAX_BYTES, MOVE_BUSY_PAUSE, MOVE_BUSY_TRIES, MOVE_REPO_MAX_BYTES, MOVE_SILENCE},
 };
-
-const CAR: &str = "application/vnd.ipld.car";
 
 impl Mover<'_> {
     /// Brings the records over, unless the old server's latest revision was brought before.
@@ -35,9 +27,9 @@ impl Mover<'_> {
         let archive = self.plan.file.with_extension("car");
         self.download(&archive).await?;
         let unusable = |cause: io::Error| unusable(&archive, &cause);
-        let size = tokio::fs::metadata(&archive).await.map_err(unusable)?.len();
-        let file = File::open(&archive).await.map_err(unusable)?;
-        let upload = Upload { kind: CAR.to_owned(), size: Some(size), body: pieces(file) };
+        let file = std::fs::File::open(&archive).map_err(unusable)?;
+        let size = file.metadata().map_err(unusable)?.len();
+        let upload = Upload::read(CAR_TYPE.to_owned(), size, file);
         self.plan.to.fresh().await?.upload("com.atproto.repo.importRepo", upload).await?;
         self.note.imported = Some(rev);
         self.filled = true;
@@ -87,27 +79,7 @@ impl Mover<'_> {
 
     /// CIDs of the blobs that records name and the new server does not have.
     pub(super) async fn missing_blobs(&mut self) -> Result<Vec<String>, MoveError> {
-        const METHOD: &str = "com.atproto.repo.listMissingBlobs";
-        let (limit, mut cursor) = (MOVE_BLOBS_PAGE.to_string(), None::<String>);
-        let mut missing = Vec::new();
-        for _ in 0..MOVE_BLOBS_MAX_PAGES {
-            let mut query = vec![("limit", limit.as_str())];
-            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-            let page = self.plan.to.fresh().await?.get(METHOD, &query).await?;
-            let blobs = page.get("blobs").and_then(Value::as_array);
-            let before = missing.len();
-            let named = blobs.into_iter().flatten().take(MOVE_BLOBS_PAGE);
-            missing.extend(named.filter_map(|blob| text(blob, "cid")));
-            let next = text(&page, "cursor");
-            if missing.len() == before || next.is_none() || next == cursor {
-                // A blob of several records is named once for each of them by some servers.
-                missing.sort_unstable();
-                missing.dedup();
-                return Ok(missing);
-            }
-            cursor = next;
-        }
-        Err(MoveError::Unfit(format!("{} names more missing blobs than an account can have", self.plan.to.host())))
+        Ok(self.plan.to.missing_blobs().await?)
     }
 
     /// Waits where a server has had too many requests.
@@ -179,23 +151,6 @@ impl Mover<'_> {
             Err(cause) => Err(cause.into()),
         }
     }
-}
-
-/// A file as it is read.
-fn pieces(file: File) -> BoxStream<'static, io::Result<bytes::Bytes>> {
-    futures_util::stream::unfold(Some(file), async |file| {
-        let mut file = file?;
-        let mut piece = vec![0; MOVE_PIECE_BYTES];
-        match file.read(&mut piece).await {
-            Ok(0) => None,
-            Ok(read) => {
-                piece.truncate(read);
-                Some((Ok(piece.into()), Some(file)))
-            }
-            Err(cause) => Some((Err(cause), None)),
-        }
-    })
-    .boxed()
 }
 
 /// A body that breaks off where it is too long or falls silent.
