@@ -235,11 +235,13 @@ impl Import {
         let bar = Bar::new();
         let restored = restore(&opened, &verified, &mut session, &mut |told| show(&bar, told)).await;
         drop(bar);
-        let restored = restored.map_err(|cause| match cause {
-            ArchiveError::Call(call) if !call.is_definite() => {
-                Failure::new(format!("{call}. What has arrived stays: run this again, it goes on"))
+        let restored = restored.map_err(|cause| {
+            if let ArchiveError::Call(call) = &cause
+                && !call.is_definite()
+            {
+                return Failure::new(format!("{call}. What has arrived stays: run this again, it goes on"));
             }
-            cause => cause.into(),
+            cause.into()
         })?;
         if self.json {
             print_json(&json!({

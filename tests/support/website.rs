@@ -55,11 +55,8 @@ impl Website {
 
     /// Lets the document name a key of the account.
     pub fn names(&self, entry: Value) {
-        let id = entry["id"].clone();
-        let mut document = self.document.lock().unwrap();
-        let methods = document["verificationMethod"].as_array_mut().unwrap();
-        methods.retain(|method| method["id"] != id);
-        methods.push(entry);
+        self.forgets(entry["id"].as_str().unwrap());
+        self.document.lock().unwrap()["verificationMethod"].as_array_mut().unwrap().push(entry);
     }
 
     /// Lets it name this one no more.
