@@ -97,7 +97,7 @@ struct Move {
     /// Only find out what would be done: nothing is changed
     #[arg(long)]
     dry_run: bool,
-    /// Where the move is noted, and beside it the repository's archive [default: <account>.move.json here]
+    /// Where the move is noted, and beside it the repository's archive [default: ACCOUNT.move.json here]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Print one line of JSON at the end

@@ -13,6 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// The least number of records that another account writes meanwhile.
+const BESIDE: u64 = 300;
+
 impl Bench {
     pub(super) async fn large(&mut self) {
         for records in [10_000, self.options.records] {
@@ -31,10 +34,16 @@ impl Bench {
         process.reset_peak();
         let path = format!("/xrpc/com.atproto.sync.getRepo?did={}", account.did);
         let request: Rc<[u8]> = http::get(&target.host, &path, None).into();
+        let again = Rc::clone(&request);
         let measured = load::run(target, 1, Until::Count(9), Body::Count, move |_, _| request.clone()).await;
-        self.latency(target, "large", &format!("getRepo of {records} records"), &measured);
+        let what = format!("getRepo of {records} records");
+        self.latency(target, "large", &what, &measured);
         let more = (process.peak_memory_mib() - before).max(0.0);
-        self.own("large", format!("getRepo of {records} records, memory on top"), more, "MiB");
+        self.own("large", format!("{what}, memory on top"), more, "MiB");
+        let bystander = Account::sign_up(target, fresh_number() * 1_000).await;
+        let work = load::run(target, 1, Until::Count(9), Body::Count, move |_, _| again.clone());
+        let (_, others) = self.beside(target, &bystander, work).await;
+        self.latency(target, "large", &format!("{what}, another's createRecord meanwhile"), &others);
     }
 
     /// Moves the account to another server, as far as its records go, while a third account writes there.
@@ -127,8 +136,8 @@ impl Bench {
         let writes = async {
             let mut all = load::Measured::default();
             let mut number = 0;
-            // At least some, so that there is a figure even where the work is quicker than that.
-            while !seen.get() || number < 20 {
+            // So many at least: a deletion is answered at once, and its rows go in slices after that.
+            while !seen.get() || number < BESIDE {
                 let (from, copy) = (writer.clone(), copy.copy());
                 let base = number;
                 let make = move |_, next| from.create_record(&copy, base + next);

@@ -34,7 +34,7 @@ impl Identity {
     /// Fetches it.
     ///
     /// # Errors
-    /// [`ArchiveError::Unfit`] where it cannot be read, or as [`Self::check`].
+    /// [`ArchiveError::Unfit`] where it cannot be read, or does not fit.
     pub async fn fetch(sources: &Sources, did: &Did) -> Result<Self, ArchiveError> {
         if !did.is_plc() {
             let document = sources.document(did).await.map_err(ArchiveError::Unfit)?;
