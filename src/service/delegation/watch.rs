@@ -41,14 +41,7 @@ pub enum WatchBy {
 
 /// Watches the logs of this server's accounts until the server stops.
 pub fn start_watch(server: &Arc<Server>, by: WatchBy) {
-    let (watch, stopping) = (Watch::new(Arc::clone(server)), server.tasks.stopping());
-    server.tasks.spawn(async move {
-        tokio::select! {
-            () = stopping.cancelled() => {}
-            () = watch.run(by) => {}
-        }
-        watch.save_place().await;
-    });
+    Arc::new(Watch::new(Arc::clone(server))).start(by);
 }
 
 struct Watch {
@@ -119,6 +112,18 @@ impl Todo {
 impl Watch {
     fn new(server: Arc<Server>) -> Self {
         Self { server, todo: Mutex::default(), bell: Notify::new() }
+    }
+
+    fn start(self: Arc<Self>, by: WatchBy) {
+        let tasks = self.server.tasks.clone();
+        let stopping = tasks.stopping();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = self.run(by) => {}
+            }
+            self.save_place().await;
+        });
     }
 
     async fn run(&self, by: WatchBy) {

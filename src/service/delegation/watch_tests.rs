@@ -87,11 +87,28 @@ async fn state(world: &World, account: &Account) -> Option<DelegationState> {
 
 /// A server that follows the directory's stream.
 async fn following() -> World {
+    watched().await.0
+}
+
+/// The same, and its watch.
+async fn watched() -> (World, Arc<Watch>) {
     let world = World::new().await;
     world.directory.stream();
-    start_watch(&world.server, WatchBy::Stream);
+    let watch = Arc::new(Watch::new(Arc::clone(&world.server)));
+    Arc::clone(&watch).start(WatchBy::Stream);
     until("the stream is open", async || !world.directory.streams().is_empty()).await;
-    world
+    (world, watch)
+}
+
+/// Waits until all that the directory has accepted was read and looked at; returns the place in its stream after that.
+async fn caught_up(world: &World, watch: &Watch) -> usize {
+    let latest = world.directory.latest();
+    until("everything is looked at", async || {
+        let todo = watch.todo();
+        todo.read == i64::try_from(latest).ok() && todo.is_done()
+    })
+    .await;
+    latest
 }
 
 #[tokio::test]
@@ -159,12 +176,12 @@ async fn what_this_server_submitted_is_announced_once_and_not_looked_at_again() 
 
 #[tokio::test]
 async fn a_stream_that_breaks_goes_on_from_where_it_was() {
-    let world = following().await;
+    let (world, watch) = watched().await;
     let alice = world.account("alice").await;
     let before = announced(&world, &alice).await;
     rename(&world, &alice, "one.test");
-    until("the first is seen", async || announced(&world, &alice).await == before + 1).await;
-    let read = world.directory.latest();
+    let read = caught_up(&world, &watch).await;
+    assert_eq!(announced(&world, &alice).await, before + 1);
     world.directory.break_streams();
     rename(&world, &alice, "two.test");
     until("the second is seen", async || announced(&world, &alice).await == before + 2).await;
@@ -173,12 +190,13 @@ async fn a_stream_that_breaks_goes_on_from_where_it_was() {
 
 #[tokio::test]
 async fn a_restart_goes_on_from_where_it_was_and_sees_what_happened_in_between() {
-    let world = following().await;
+    let (world, watch) = watched().await;
     let alice = world.account("alice").await;
     let before = announced(&world, &alice).await;
     rename(&world, &alice, "one.test");
-    until("the first is seen", async || announced(&world, &alice).await == before + 1).await;
-    let read = world.directory.latest();
+    let read = caught_up(&world, &watch).await;
+    assert_eq!(announced(&world, &alice).await, before + 1);
+    drop(watch);
     let world = world.restart().await;
     rename(&world, &alice, "two.test");
     start_watch(&world.server, WatchBy::Stream);
