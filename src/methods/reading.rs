@@ -1,4 +1,6 @@
 //! What methods that read repositories share: who sees what, and the checks of `limit` and `cursor`.
+use std::fmt::Display;
+
 use crate::{
     limits::records::CURSOR_BYTES,
     service::repos::Sight,
@@ -36,6 +38,15 @@ pub(super) fn cursor<T: std::str::FromStr>(cursor: Option<&str>) -> Result<Optio
         .transpose()
 }
 
+/// The cursor of a page's last entry; only behind a full page may there be more.
+pub(super) fn next_cursor<'a, T, C: Display>(
+    page: &'a [T],
+    limit: usize,
+    of: impl FnOnce(&'a T) -> C,
+) -> Option<String> {
+    page.last().filter(|_| page.len() >= limit).map(|last| of(last).to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +67,13 @@ mod tests {
         assert_eq!(cursor::<i64>(Some("")).unwrap(), None);
         assert!(cursor::<i64>(Some("1' or 1=1")).is_err());
         assert!(cursor::<String>(Some(&"x".repeat(CURSOR_BYTES + 1))).is_err());
+    }
+
+    #[test]
+    fn only_a_full_page_has_a_next_one() {
+        assert_eq!(next_cursor(&[1, 2], 2, |last| *last).as_deref(), Some("2"));
+        assert_eq!(next_cursor(&[1], 2, |last| *last), None);
+        assert_eq!(next_cursor::<i32, i32>(&[], 2, |last| *last), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
     limits::community::{INVITES_PER_PAGE, INVITES_PER_PAGE_DEFAULT},
     methods::{
         com::atproto::server::InviteView,
-        reading::{cursor, page_length},
+        reading::{cursor, next_cursor, page_length},
     },
     service::Server,
     store::{InviteOrder, InvitePlace},
@@ -51,7 +51,7 @@ impl Query for GetInviteCodes {
         let limit = page_length(params.limit, INVITES_PER_PAGE_DEFAULT, INVITES_PER_PAGE)?;
         let after: Option<Place> = cursor(params.cursor.as_deref())?;
         let page = server.store.invites_page(order, after.map(|place| place.0), limit).await?;
-        let cursor = page.last().filter(|_| page.len() == limit).map(|((number, code), _)| format!("{number}::{code}"));
+        let cursor = next_cursor(&page, limit, |((number, code), _)| format!("{number}::{code}"));
         Ok(Json(Output { cursor, codes: page.into_iter().map(|(_, code)| code.into()).collect() }))
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::AccountView;
 use crate::{
     limits::accounts::{ACCOUNTS_PER_PAGE, ACCOUNTS_PER_PAGE_DEFAULT},
-    methods::reading::{cursor, page_length},
+    methods::reading::{cursor, next_cursor, page_length},
     service::Server,
     store::AccountId,
     xrpc::{Json, Query, XrpcError, auth::Admin},
@@ -44,7 +44,7 @@ impl Query for SearchAccounts {
         // Addresses and handles are kept in lower case.
         let search = params.email.map(|email| email.to_lowercase());
         let found = server.store.list_accounts(search.as_deref(), after, limit).await?;
-        let cursor = found.last().filter(|_| found.len() == limit).map(|last| last.id.0.to_string());
+        let cursor = next_cursor(&found, limit, |last| last.id.0);
         let mut accounts = Vec::with_capacity(found.len());
         for account in found {
             accounts.push(AccountView::of(server, account).await?);

@@ -1,11 +1,11 @@
 //! `com.atproto.repo.createRecord`
-use super::writing::{RecordOutput, charge, check_own, uri};
+use super::writing::{RecordOutput, charge, write_record};
 use crate::{
     ipld::Cid,
     limits::{http::WRITE_BODY_BYTES, throttle::CREATE_POINTS},
     service::{
         Server,
-        records::{ValidationStatus, Write, WriteRequest, WriteResult, write},
+        records::{Write, WriteRequest},
     },
     syntax::{AtIdentifier, Nsid, RecordKey},
     xrpc::{Charge, Json, Procedure, XrpcError, auth::ActiveAccess},
@@ -44,7 +44,6 @@ impl Procedure for CreateRecord {
         auth: ActiveAccess,
         Json(input): Json<Input>,
     ) -> Result<Json<RecordOutput>, XrpcError> {
-        check_own(server, &auth.account, &input.repo).await?;
         let request = WriteRequest {
             writes: vec![Write::Create {
                 collection: input.collection,
@@ -56,15 +55,6 @@ impl Procedure for CreateRecord {
             validate: input.validate,
             swap_commit: input.swap_commit,
         };
-        let written = write(server, &auth.account, request).await?;
-        let Some(WriteResult::Created { path, cid, status }) = written.results.first() else {
-            return Err(XrpcError::internal(&"a creation had no result"));
-        };
-        Ok(Json(RecordOutput {
-            uri: uri(&auth.account.did, path),
-            cid: *cid,
-            commit: written.commit.map(Into::into),
-            validation_status: status.map(ValidationStatus::as_str),
-        }))
+        write_record(server, &auth.account, &input.repo, request).await.map(Json)
     }
 }

@@ -1,7 +1,7 @@
 //! `com.atproto.repo.listMissingBlobs`
 use crate::{
     ipld::Cid,
-    methods::reading::{cursor, page_length},
+    methods::reading::{cursor, next_cursor, page_length},
     service::Server,
     xrpc::{Json, Query, XrpcError, auth::AnyAccess},
 };
@@ -22,7 +22,7 @@ pub struct Params {
 #[derive(Debug, Serialize)]
 pub struct Output {
     #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<Cid>,
+    cursor: Option<String>,
     blobs: Vec<Missing>,
 }
 
@@ -44,11 +44,11 @@ impl Query for ListMissingBlobs {
         let limit = page_length(params.limit, 500, 1000)?;
         let after = cursor::<Cid>(params.cursor.as_deref())?;
         let missing = server.store.missing_blobs(auth.account.id, after, limit).await?;
-        let last = missing.last().map(|blob| blob.cid).filter(|_| missing.len() >= limit);
+        let cursor = next_cursor(&missing, limit, |last| last.cid);
         let did = &auth.account.did;
         let blobs = missing
             .into_iter()
             .map(|blob| Missing { cid: blob.cid, record_uri: format!("at://{did}/{}", blob.record) });
-        Ok(Json(Output { cursor: last, blobs: blobs.collect() }))
+        Ok(Json(Output { cursor, blobs: blobs.collect() }))
     }
 }

@@ -1,7 +1,7 @@
 //! `com.atproto.repo.listRecords`
 use crate::{
     ipld::json::write_cbor_as_json,
-    methods::reading::{cursor, page_length},
+    methods::reading::{cursor, next_cursor, page_length},
     service::{
         Server,
         repos::{RepoUnavailable, Sight, available},
@@ -64,8 +64,8 @@ fn page(did: &Did, collection: &Nsid, records: &[store::ListedRecord], limit: us
     let bytes: usize = records.iter().map(|record| record.value.len() * 3 / 2 + 256).sum();
     let mut json = Vec::with_capacity(bytes + 64);
     json.push(b'{');
-    if let Some(last) = records.last().filter(|_| records.len() >= limit) {
-        json.extend_from_slice(format!(r#""cursor":"{}","#, last.rkey).as_bytes());
+    if let Some(last) = next_cursor(records, limit, |last| &last.rkey) {
+        json.extend_from_slice(format!(r#""cursor":"{last}","#).as_bytes());
     }
     json.extend_from_slice(br#""records":["#);
     for (i, record) in records.iter().enumerate() {

@@ -1,11 +1,11 @@
 //! `com.atproto.repo.putRecord`
-use super::writing::{RecordOutput, charge, check_own, uri};
+use super::writing::{RecordOutput, charge, write_record};
 use crate::{
     ipld::Cid,
     limits::{http::WRITE_BODY_BYTES, throttle::UPDATE_POINTS},
     service::{
         Server,
-        records::{SwapRecord, ValidationStatus, Write, WriteRequest, WriteResult, write},
+        records::{SwapRecord, Write, WriteRequest},
     },
     syntax::{AtIdentifier, Nsid, RecordKey},
     xrpc::{Charge, Json, Procedure, XrpcError, auth::ActiveAccess},
@@ -51,7 +51,6 @@ impl Procedure for PutRecord {
         auth: ActiveAccess,
         Json(input): Json<Input>,
     ) -> Result<Json<RecordOutput>, XrpcError> {
-        check_own(server, &auth.account, &input.repo).await?;
         let request = WriteRequest {
             writes: vec![Write::Put {
                 collection: input.collection,
@@ -62,15 +61,6 @@ impl Procedure for PutRecord {
             validate: input.validate,
             swap_commit: input.swap_commit,
         };
-        let written = write(server, &auth.account, request).await?;
-        let Some(WriteResult::Updated { path, cid, status }) = written.results.first() else {
-            return Err(XrpcError::internal(&"a put had no result"));
-        };
-        Ok(Json(RecordOutput {
-            uri: uri(&auth.account.did, path),
-            cid: *cid,
-            commit: written.commit.map(Into::into),
-            validation_status: status.map(ValidationStatus::as_str),
-        }))
+        write_record(server, &auth.account, &input.repo, request).await.map(Json)
     }
 }

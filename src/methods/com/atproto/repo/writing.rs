@@ -2,7 +2,11 @@
 use crate::{
     ipld::Cid,
     repo::RecordPath,
-    service::{Server, records::CommitMeta, repos},
+    service::{
+        Server,
+        records::{CommitMeta, ValidationStatus, WriteRequest, WriteResult, Written, write},
+        repos,
+    },
     store::Account,
     syntax::{AtIdentifier, Did, Tid},
     throttle::Bucket,
@@ -10,6 +14,7 @@ use crate::{
 };
 use http::StatusCode;
 use serde::Serialize;
+use std::sync::Arc;
 
 /// `com.atproto.repo.defs#commitMeta`.
 #[derive(Debug, Serialize)]
@@ -39,6 +44,28 @@ pub struct RecordOutput {
 /// What writes take of the account's budget.
 pub(super) fn charge(account: &Account, points: u32) -> Charge {
     Charge::account(Bucket::RepoWrites, &account.did, points)
+}
+
+/// Makes the one write of `request` in the caller's own repository.
+pub(super) async fn write_record(
+    server: &Arc<Server>,
+    account: &Account,
+    repo: &AtIdentifier,
+    request: WriteRequest,
+) -> Result<RecordOutput, XrpcError> {
+    check_own(server, account, repo).await?;
+    let Written { commit, results } = write(server, account, request).await?;
+    match results.first() {
+        Some(WriteResult::Created { path, cid, status } | WriteResult::Updated { path, cid, status }) => {
+            Ok(RecordOutput {
+                uri: uri(&account.did, path),
+                cid: *cid,
+                commit: commit.map(Into::into),
+                validation_status: status.map(ValidationStatus::as_str),
+            })
+        }
+        Some(WriteResult::Deleted) | None => Err(XrpcError::internal(&"a record was written without a result")),
+    }
 }
 
 /// A record's AT-URI as text.

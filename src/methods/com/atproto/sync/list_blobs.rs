@@ -2,7 +2,7 @@
 use super::answers::visible;
 use crate::{
     ipld::Cid,
-    methods::reading::{cursor, page_length},
+    methods::reading::{cursor, next_cursor, page_length},
     service::Server,
     syntax::{Did, Tid},
     xrpc::{Json, Query, XrpcError, auth::Viewer},
@@ -26,7 +26,7 @@ pub struct Params {
 #[derive(Debug, Serialize)]
 pub struct Output {
     #[serde(skip_serializing_if = "Option::is_none")]
-    cursor: Option<Cid>,
+    cursor: Option<String>,
     cids: Vec<Cid>,
 }
 
@@ -41,6 +41,6 @@ impl Query for ListBlobs {
         let after = cursor::<Cid>(params.cursor.as_deref())?;
         let account = visible(server, &viewer, &params.did).await?;
         let cids = server.store.list_blobs(account.id, params.since, after, limit).await?;
-        Ok(Json(Output { cursor: cids.last().copied().filter(|_| cids.len() >= limit), cids }))
+        Ok(Json(Output { cursor: next_cursor(&cids, limit, |last| *last), cids }))
     }
 }

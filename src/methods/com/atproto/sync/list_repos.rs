@@ -2,7 +2,7 @@
 use super::answers::status;
 use crate::{
     ipld::Cid,
-    methods::reading::{cursor, page_length},
+    methods::reading::{cursor, next_cursor, page_length},
     service::Server,
     store::AccountId,
     syntax::{Did, Tid},
@@ -49,7 +49,7 @@ impl Query for ListRepos {
         let limit = page_length(params.limit, 500, 1000)?;
         let after = AccountId(cursor::<i64>(params.cursor.as_deref())?.unwrap_or(0));
         let listed = server.store.list_repos(after, limit).await?;
-        let cursor = listed.last().filter(|_| listed.len() >= limit).map(|last| last.id.0.to_string());
+        let cursor = next_cursor(&listed, limit, |last| last.id.0);
         let repos = listed
             .into_iter()
             .map(|repo| {

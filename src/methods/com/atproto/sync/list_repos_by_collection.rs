@@ -1,6 +1,6 @@
 //! `com.atproto.sync.listReposByCollection`
 use crate::{
-    methods::reading::{cursor, page_length},
+    methods::reading::{cursor, next_cursor, page_length},
     service::Server,
     store::AccountId,
     syntax::{Did, Nsid},
@@ -43,7 +43,7 @@ impl Query for ListReposByCollection {
         let limit = page_length(params.limit, 500, 2000)?;
         let after = AccountId(cursor::<i64>(params.cursor.as_deref())?.unwrap_or(0));
         let listed = server.store.list_repos_by_collection(&params.collection, after, limit).await?;
-        let cursor = listed.last().filter(|_| listed.len() >= limit).map(|(id, _)| id.0.to_string());
+        let cursor = next_cursor(&listed, limit, |(id, _)| id.0);
         Ok(Json(Output { cursor, repos: listed.into_iter().map(|(_, did)| Repo { did }).collect() }))
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     limits::accounts::{SECURITY_EVENTS_PER_PAGE, SECURITY_EVENTS_PER_PAGE_DEFAULT},
-    methods::reading::{cursor, page_length},
+    methods::reading::{cursor, next_cursor, page_length},
     service::{Server, security_log},
     store::{AccountId, SecurityEvent},
     syntax::Did,
@@ -56,7 +56,7 @@ impl Query for ListSecurityEvents {
         let before = cursor(params.cursor.as_deref())?;
         let account = whose(server, auth, params.did).await?;
         let found = security_log::read(server, account, before, limit).await?;
-        let cursor = found.last().filter(|_| found.len() == limit).map(|last| last.id.to_string());
+        let cursor = next_cursor(&found, limit, |last| last.id);
         Ok(Json(Output { cursor, events: found.into_iter().map(View::from).collect() }))
     }
 }

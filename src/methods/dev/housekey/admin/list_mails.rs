@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     limits::mail as limits,
+    methods::reading::{cursor, next_cursor, page_length},
     service::Server,
     store::{ListedMail, MailState},
     syntax::Did,
@@ -31,8 +32,8 @@ enum State {
 #[derive(Debug, Deserialize)]
 pub struct Params {
     state: Option<State>,
-    limit: Option<usize>,
-    cursor: Option<i64>,
+    limit: Option<i64>,
+    cursor: Option<String>,
 }
 
 /// A mail.
@@ -70,18 +71,15 @@ impl Query for ListMails {
     type Output = Json<Output>;
 
     async fn call(server: &Arc<Server>, _: Admin, params: Params) -> Result<Json<Output>, XrpcError> {
-        let limit = params.limit.unwrap_or(limits::MAILS_PER_PAGE_DEFAULT);
-        if !(1..=limits::MAILS_PER_PAGE).contains(&limit) {
-            let most = limits::MAILS_PER_PAGE;
-            return Err(XrpcError::invalid(format!("limit must be between 1 and {most}")));
-        }
+        let limit = page_length(params.limit, limits::MAILS_PER_PAGE_DEFAULT, limits::MAILS_PER_PAGE)?;
+        let before = cursor(params.cursor.as_deref())?;
         let state = params.state.map(|state| match state {
             State::Waiting => MailState::Waiting,
             State::Sent => MailState::Sent,
             State::Failed => MailState::GivenUp,
         });
-        let listed = server.store.list_mails(state, params.cursor, limit).await?;
-        let cursor = listed.last().filter(|_| listed.len() == limit).map(|last| last.id.to_string());
+        let listed = server.store.list_mails(state, before, limit).await?;
+        let cursor = next_cursor(&listed, limit, |last| last.id);
         let mut mails = Vec::with_capacity(listed.len());
         for mail in listed {
             mails.push(view(server, mail).await?);
