@@ -13,7 +13,7 @@ section! {
     Accounts = "accounts" () {
         /// Whether sign-up needs an invite code.
         invite_required: bool as Flag = default("true");
-        /// Whether only the administrator makes accounts.
+        /// Whether only the administrator makes accounts, and lets accounts move in.
         closed: bool as Flag = default("false");
         /// How long an account must be here for each invite code of its own; none: it gets none.
         "invite_interval_seconds" invite_interval: Option<Duration> as Seconds = optional;

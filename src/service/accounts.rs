@@ -81,10 +81,10 @@ pub enum SignUpError {
     /// Only the administrator makes accounts.
     #[error("Sign-up is closed: ask the administrator of this server for an account")]
     Closed,
-    /// The same, for somebody whose DID is elsewhere.
+    /// The same, for a DID from elsewhere that brings no code of the administrator's.
     #[error(
-        "Sign-up is closed, for accounts that move in too: ask the administrator of this server to let you in with an invite \
-         code ([accounts] closed = false, invite_required = true, then: housekey invite create)"
+        "Sign-up is closed: an account moves in with an invite code that the administrator of this server has made for it \
+         (housekey invite create)"
     )]
     ClosedToMoves,
     /// Too many sign-ups came from one network address.

@@ -8,6 +8,7 @@ use super::{
     Server,
     accounts::{SignUp, SignUpError},
     handles::Reserved,
+    invites,
 };
 use crate::{
     limits::community::{IPV6_SUBSCRIBER_BITS, SIGN_UP_WINDOW},
@@ -58,13 +59,24 @@ pub(super) async fn take_place(server: &Server, sign_up: &SignUp) -> Result<Plac
     let rules = &server.policy.sign_up;
     let SignUpBy::Anyone { from } = &sign_up.by else { return Ok(None) };
     if rules.is_closed {
-        let moves = sign_up.issuer.is_some();
-        return Err(if moves { SignUpError::ClosedToMoves } else { SignUpError::Closed });
+        require_to_be_let_in(server, sign_up).await?;
     }
     let (Some(from), Some(most)) = (from, rules.per_address) else { return Ok(None) };
     let now = server.now();
     let place = server.store.take_sign_up(origin(*from), most, now.minus(SIGN_UP_WINDOW), now).await?;
     place.map(Some).ok_or(SignUpError::TooManyFromThere)
+}
+
+/// A closed server makes no accounts but the administrator's, and the administrator cannot ask in a DID's stead: an invite
+/// code that is the administrator's own, and not one that an account gives away, lets the DID ask for itself.
+async fn require_to_be_let_in(server: &Server, sign_up: &SignUp) -> Result<(), SignUpError> {
+    if sign_up.issuer.is_none() || sign_up.issuer != sign_up.did {
+        return Err(SignUpError::Closed);
+    }
+    match &sign_up.invite_code {
+        Some(code) if server.store.invite_is_of(code, invites::ADMIN).await? => Ok(()),
+        _ => Err(SignUpError::ClosedToMoves),
+    }
 }
 
 /// Gives a place back of which no account came.

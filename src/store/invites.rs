@@ -64,6 +64,16 @@ impl Store {
         })
     }
 
+    /// Whether a code is somebody's: a DID's or `admin`'s.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn invite_is_of(&self, code: &str, owner: &str) -> Result<bool, StoreError> {
+        self.point(|conn| {
+            sql::exists(conn, "SELECT 1 FROM invites WHERE code = ?1 AND for_account = ?2", [code, owner])
+        })
+    }
+
     /// Codes, newest first, each with at most 500 of its uses.
     ///
     /// # Errors

@@ -140,23 +140,43 @@ async fn where_invites_are_needed_the_administrators_code_lets_an_account_move_i
 }
 
 #[tokio::test]
-async fn a_closed_server_tells_an_account_that_moves_in_what_its_administrator_can_do() {
+async fn a_closed_server_lets_an_account_move_in_with_the_administrators_code_and_nobody_else() {
     let mut closed = policy();
     closed.sign_up.is_closed = true;
     let mover = Mover::to(World::with(closed).await);
     let world = &mover.world;
-    let made = world.post("com.atproto.server.createInviteCode", As::Admin, &json!({ "useCount": 1 })).await.ok();
-    let mut input = mover.input();
-    input["inviteCode"] = made["code"].clone();
-    let refused = world.post(CREATE, As::Bearer(&mover.token(&mover.key, 1)), &input).await;
-    assert_eq!(refused.error(), (400, "InvalidRequest"));
-    for said in ["closed = false", "invite_required = true", "housekey invite create"] {
-        assert!(refused.message().contains(said), "{}", refused.message());
+    let made = async |owner: Option<&str>| {
+        let mut input = json!({ "useCount": 1 });
+        input.as_object_mut().unwrap().extend(owner.map(|owner| ("forAccount".to_owned(), json!(owner))));
+        world.post("com.atproto.server.createInviteCode", As::Admin, &input).await.ok()["code"].clone()
+    };
+    let (own, given_away) = (made(None).await, made(Some("did:plc:ewvi7nxzyoun6zhxrhs64oiz")).await);
+    let create = async |number, code: Option<&Json>| {
+        let mut input = mover.input();
+        input.as_object_mut().unwrap().extend(code.map(|code| ("inviteCode".to_owned(), code.clone())));
+        world.post(CREATE, As::Bearer(&mover.token(&mover.key, number)), &input).await
+    };
+    let unknown = json!("pds-example-com-aaaaa-aaaaa");
+    for (number, code) in [(1, None), (2, Some(&given_away)), (3, Some(&unknown))] {
+        let refused = create(number, code).await;
+        assert_eq!(refused.error(), (400, "InvalidRequest"), "{code:?}");
+        assert!(refused.message().contains("housekey invite create"), "{}", refused.message());
     }
-    assert!(world.server.store.account_by_did(&mover.did).await.unwrap().is_none());
-    let stranger = json!({ "handle": "bob.test", "email": "bob@example.com", "password": "correct horse" });
+    // It is for an account that moves in: a new one stays the administrator's to make.
+    let stranger =
+        json!({ "handle": "bob.test", "email": "bob@example.com", "password": "correct horse", "inviteCode": own });
     let refused = world.post(CREATE, As::Nobody, &stranger).await;
+    assert_eq!(refused.error(), (400, "InvalidRequest"));
     assert!(!refused.message().contains("invite"), "{}", refused.message());
+    let refused = world.post(CREATE, As::Bearer(&mover.token(&mover.key, 4)), &stranger).await;
+    assert_eq!(refused.error(), (400, "InvalidRequest"), "a token without its DID");
+    assert!(world.server.store.account_by_did(&mover.did).await.unwrap().is_none());
+
+    let created = create(5, Some(&own)).await.ok();
+    let me = As::Bearer(created["accessJwt"].as_str().unwrap());
+    assert_eq!(world.get(STATUS, me).await.ok()["activated"], false);
+    assert!(!world.server.store.invite_is_available(own.as_str().unwrap()).await.unwrap(), "it is used up");
+    assert_eq!(create(6, Some(&own)).await.ok()["did"], json!(mover.did), "and the same call answers once more");
 }
 
 #[tokio::test]
