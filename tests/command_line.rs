@@ -181,7 +181,7 @@ fn accounts_are_made_listed_and_shown_over_http_and_health_tells() {
     assert_eq!(server.terminate(), Some(0));
     let unreachable = run(&["health"]);
     assert_eq!(unreachable.status.code(), Some(1));
-    assert!(stderr(&unreachable).contains("reach"), "{}", stderr(&unreachable));
+    assert!(stderr(&unreachable).contains("could not be asked"), "{}", stderr(&unreachable));
 }
 
 #[test]

@@ -94,7 +94,7 @@ async fn write(
     };
     let api = Api::new(&common.server)?;
     let recipient = find(&api, actor).await?;
-    let server = api.get("/xrpc/com.atproto.server.describeServer").await?;
+    let server = api.get("com.atproto.server.describeServer").await?;
     let mut input = json!({ "recipientDid": text(&recipient, "did"), "senderDid": text(&server, "did"),
         "content": content });
     if let (Some(subject), Some(input)) = (subject, input.as_object_mut()) {

@@ -1,6 +1,13 @@
 //! `housekey account export|verify|import`: a whole account as one file.
 
-use super::{Failure, ask, delegate::server, print_json, progress::Bar, verify::SourceArgs};
+use super::{
+    Failure,
+    ask::{self, SignInArgs},
+    delegate::server,
+    print_json,
+    progress::Bar,
+    verify::SourceArgs,
+};
 use crate::{
     client::{
         archive::{
@@ -60,14 +67,16 @@ pub(super) struct Export {
     /// File with the account's password or an app password [default: it is asked for]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    #[command(flatten)]
+    sign_in: SignInArgs,
     /// Address of the account's server [default: the one that its DID document names]
     #[arg(long, value_name = "URL")]
     server: Option<Url>,
     /// Read this data directory instead of asking a server
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "password_file"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["server", "password_file", "sign_in_code"])]
     data_dir: Option<PathBuf>,
     /// Read the data directory of this configuration instead of asking a server
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["server", "password_file"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["server", "password_file", "sign_in_code"])]
     config: Option<PathBuf>,
     #[command(flatten)]
     sources: SourceArgs,
@@ -109,6 +118,8 @@ pub(super) struct Import {
     /// File with the account's password there [default: it is asked for]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    #[command(flatten)]
+    sign_in: SignInArgs,
     /// Make the account, with the token in this file
     #[arg(long, value_name = "FILE", requires = "handle")]
     proof_file: Option<PathBuf>,
@@ -170,7 +181,7 @@ impl Export {
         let question = format!("Password of {} at {}", self.actor.as_str(), pds.host());
         let password = ask::secret(self.password_file.as_deref(), &question)?;
         let did = sources.did_of(&self.actor).await.map_err(Failure::new)?;
-        let mut session = Session::new(pds, did.clone(), password, Arc::new(SystemClock));
+        let mut session = Session::new(pds, did.clone(), password, self.sign_in.code(), Arc::new(SystemClock));
         Ok(from_server(&sources, &mut session, &did, output, tell).await?)
     }
 
@@ -228,7 +239,7 @@ impl Import {
         let did = &verified.manifest.did;
         let pds = sources.server(self.server.clone());
         let password = ask::secret(self.password_file.as_deref(), &format!("Password of {did} at {}", pds.host()))?;
-        let mut session = Session::new(pds, did.clone(), password, Arc::new(SystemClock));
+        let mut session = Session::new(pds, did.clone(), password, self.sign_in.code(), Arc::new(SystemClock));
         if let Some(home) = self.new_home()? {
             make_account(&mut session, did, &home).await?;
         }
@@ -278,9 +289,13 @@ impl Import {
 /// Makes the account, unless an interrupted import has: then its password opens it.
 async fn make_account(session: &mut Session, did: &Did, home: &NewHome) -> Result<(), Failure> {
     let Err(refused) = create_account(session.pds(), did, home, session.password()).await else { return Ok(()) };
-    let is_refusal = matches!(&refused, ArchiveError::Call(call) if call.is_definite());
-    if !is_refusal || session.open().await.is_err() {
+    if !matches!(&refused, ArchiveError::Call(call) if call.is_definite()) {
         return Err(refused.into());
+    }
+    match session.open().await {
+        Ok(()) => {}
+        Err(cause) if cause.waits_for_code() => return Err(cause.into()),
+        Err(_) => return Err(refused.into()),
     }
     eprintln!("The account is at {} already: going on.", session.host());
     Ok(())

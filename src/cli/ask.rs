@@ -2,10 +2,11 @@
 
 use super::Failure;
 use crate::{
-    client::{files, key_file::KeyFile},
+    client::{files, key_file::KeyFile, sign_in::SignInCode},
     crypto::{DelegateSigningKey, Secret},
     limits::accounts::PASSWORD_MAX_BYTES,
 };
+use clap::Args;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::{
     io::{self, BufRead, IsTerminal, Read, Stdin},
@@ -18,6 +19,33 @@ const ANSWER_MAX_BYTES: usize = 2 * PASSWORD_MAX_BYTES;
 /// Whether somebody can be asked.
 pub(super) fn can_ask() -> bool {
     io::stdin().is_terminal()
+}
+
+/// What some servers want for a sign-in beside the password.
+#[derive(Debug, Args)]
+pub(super) struct SignInArgs {
+    /// The code that the server mailed for the sign-in, where it does that [default: it is asked for]
+    #[arg(long, value_name = "CODE")]
+    sign_in_code: Option<String>,
+}
+
+impl SignInArgs {
+    pub(super) fn code(&self) -> SignInCode {
+        sign_in_code(self.sign_in_code.clone(), "--sign-in-code")
+    }
+}
+
+/// The code of a mail that came before, or of the one that comes: `option` takes it in the next run.
+pub(super) fn sign_in_code(given: Option<String>, option: &'static str) -> SignInCode {
+    SignInCode { given, ask: can_ask().then_some(ask_sign_in_code), option }
+}
+
+fn ask_sign_in_code(host: &str, refused: Option<&str>) -> Option<String> {
+    if let Some(message) = refused {
+        eprintln!("{host} does not take that code: {message}");
+    }
+    let code = line(&format!("The code that {host} has mailed for signing in (empty: later)")).ok()?;
+    (!code.is_empty()).then_some(code)
 }
 
 /// A secret from the file, else the user's answer; where standard input is no terminal, its next line.

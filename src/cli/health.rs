@@ -22,7 +22,7 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let answer = Api::new(&self.server)?.get("/xrpc/_health").await?;
+        let answer = Api::new(&self.server)?.get("_health").await?;
         let version = answer
             .get("version")
             .and_then(Value::as_str)

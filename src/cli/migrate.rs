@@ -1,9 +1,15 @@
 //! `housekey migrate`: a whole account from one server to another.
 
-use super::{Failure, ask, print_json, progress::Bar, verify::SourceArgs};
+use super::{
+    Failure,
+    ask::{self, SignInArgs},
+    print_json,
+    progress::Bar,
+    verify::SourceArgs,
+};
 use crate::{
     client::{
-        mover::{Event, MoveFile, Moved, Mover, Plan, Signer, Standing, Step, Stopped, Survey},
+        mover::{Event, MoveError, MoveFile, Moved, Mover, Plan, Signer, Standing, Step, Stopped, Survey},
         pds::Pds,
         session::Session,
         sources::Sources,
@@ -36,7 +42,8 @@ Examples:
 
 The steps: account, repository, blobs, preferences, check, identity, activate, deactivate, verify. Up to `check` nothing that
 others see has changed, and nothing is lost by giving up. For `identity` the old server mails a code (or you sign with
---rotation-key); where somebody is at the terminal, it is asked for. Passwords are asked for too, and never stored.
+--rotation-key), and some servers mail another for each sign-in (--sign-in-code); where somebody is at the terminal, both are
+asked for. Passwords are asked for too, and never stored.
 docs/moving.md says what to do when something goes wrong.
 
 Exit codes: 0 done; 1 stopped, run it again; 2 wrong usage; 3 waits for you: a mailed code, or a document to publish;
@@ -70,6 +77,11 @@ struct Move {
     /// File with the password for the new server [default: it is asked for]
     #[arg(long, value_name = "FILE")]
     new_password_file: Option<PathBuf>,
+    #[command(flatten)]
+    sign_in: SignInArgs,
+    /// The same for the new server, where the account was there before
+    #[arg(long, value_name = "CODE")]
+    new_sign_in_code: Option<String>,
     /// Handle at the new server [default: the present one, or its like under the new server's domain]
     #[arg(long)]
     handle: Option<Handle>,
@@ -159,6 +171,11 @@ impl Move {
 
     async fn route(&self, sources: &Sources) -> Result<Route, Failure> {
         let file = self.file.clone().unwrap_or_else(|| default_file(&self.account));
+        if file.extension().is_some_and(|extension| extension == "car") {
+            return Err(Failure::usage(
+                "the name that ends in .car is the archive's, beside the note: name --file otherwise",
+            ));
+        }
         let note = MoveFile::read(&file)?;
         let did = match note.as_ref().and_then(|note| note.did_of(&self.account)) {
             Some(did) => did.clone(),
@@ -200,10 +217,11 @@ impl Move {
         } else {
             ask::new_secret(path, &format!("New password {place}"))?
         };
+        let there = ask::sign_in_code(self.new_sign_in_code.clone(), "--new-sign-in-code");
         let clock = Arc::new(SystemClock);
         Ok(Plan {
-            from: Session::new(from, did.clone(), old, Arc::<SystemClock>::clone(&clock)),
-            to: Session::new(to, did.clone(), new, clock),
+            from: Session::new(from, did.clone(), old, self.sign_in.code(), Arc::<SystemClock>::clone(&clock)),
+            to: Session::new(to, did.clone(), new, there, clock),
             did,
             handle: self.handle.clone(),
             email: self.email.clone(),
@@ -230,9 +248,10 @@ impl Move {
 
     async fn survey(&self, sources: &Sources, route: Route) -> Result<ExitCode, Failure> {
         let old = self.old_password(&route.from)?;
-        let mut from = Session::new(route.from, route.did.clone(), old, Arc::new(SystemClock));
+        let mut from = Session::new(route.from, route.did.clone(), old, self.sign_in.code(), Arc::new(SystemClock));
         let own_key = self.rotation_key.is_some();
-        let survey = Survey::of(sources, &route.did, &mut from, &route.to, self.handle.clone(), own_key).await?;
+        let survey = Survey::of(sources, &route.did, &mut from, &route.to, self.handle.clone(), own_key).await;
+        let survey = survey.map_err(|cause| Failure { message: cause.to_string(), code: code_of(&cause) })?;
         if self.json {
             print_json(&survey_json(&survey));
         } else {
@@ -260,9 +279,13 @@ impl Move {
                 "standing": standing_json(&stopped.standing),
             }));
         }
-        let code = if stopped.cause.waits_for_owner() { WAITS } else { 1 };
-        Failure { message: format!("{stopped}.\nAs it stands, {}.", stopped.standing), code }
+        Failure { message: format!("{stopped}.\nAs it stands, {}.", stopped.standing), code: code_of(&stopped.cause) }
     }
+}
+
+/// The exit code of a move that stopped.
+const fn code_of(cause: &MoveError) -> u8 {
+    if cause.waits_for_owner() { WAITS } else { 1 }
 }
 
 fn ask_code(host: &str) -> Option<String> {

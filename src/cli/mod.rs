@@ -152,7 +152,7 @@ pub fn main() -> ExitCode {
             Command::Verify(command) => command.run().await,
             Command::Watch(command) => command.run().await,
             Command::Crawl(command) => command.run().await,
-            Command::Migrate(command) => command.run().await,
+            Command::Migrate(command) => Box::pin(command.run()).await,
             Command::Config(command) => command.run(),
             Command::Check(command) => command.run(),
             Command::Health(command) => command.run().await,

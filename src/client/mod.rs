@@ -3,6 +3,7 @@
 //! and reads archives of accounts, moves accounts.
 
 pub mod archive;
+mod call_error;
 pub mod files;
 pub mod key_file;
 pub mod mover;
@@ -11,6 +12,7 @@ pub mod owner;
 pub mod pds;
 pub mod pins;
 pub mod session;
+pub mod sign_in;
 pub mod sources;
 pub mod watcher;
 pub mod words;

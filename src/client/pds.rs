@@ -1,12 +1,13 @@
 //! A PDS as a client meets it: XRPC over HTTP, with or without a session.
 
 use bytes::Bytes;
+use data_encoding::BASE64;
 use futures_util::{StreamExt, stream::BoxStream};
 use http::{
     HeaderMap, HeaderValue, Method,
     header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{io::Read, time::Duration};
 use url::Url;
 
@@ -16,8 +17,9 @@ use crate::{
         ANSWER_MAX_BYTES, ANSWER_TIMEOUT, MOVE_ANSWER_TIMEOUT, MOVE_TRANSFER_TIMEOUT, UPLOAD_PIECE_BYTES,
     },
     outbound::{FetchError, GuardedClient, Outgoing, OutgoingBody, Streamed, TrustedClient},
-    syntax::Did,
 };
+
+pub use super::call_error::CallError;
 
 /// The MIME type of a repository's archive.
 pub const CAR_TYPE: &str = "application/vnd.ipld.car";
@@ -70,68 +72,20 @@ pub struct Download {
     pub body: BoxStream<'static, Result<Bytes, FetchError>>,
 }
 
-/// Why a call gave nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// No whole answer.
-    #[error("{0} could not be asked: {1}")]
-    Unreachable(String, String),
-    /// A refusal in the server's words.
-    #[error("{host} refused: {}{message}", name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default())]
-    Refused {
-        /// Who.
-        host: String,
-        /// HTTP status.
-        status: u16,
-        /// The name of the error.
-        name: Option<String>,
-        /// Its sentence.
-        message: String,
-    },
-    /// It says something else than the method does.
-    #[error("{0} answered something else than {1} does")]
-    Strange(String, &'static str),
-}
-
-impl CallError {
-    /// Whether this is the refusal of that name.
-    pub fn is(&self, wanted: &str) -> bool {
-        matches!(self, Self::Refused { name: Some(name), .. } if name == wanted)
-    }
-
-    /// Whether the server surely said no, as opposed to being in trouble.
-    pub const fn is_definite(&self) -> bool {
-        matches!(self, Self::Refused { status: 400..=428 | 430..=499 | 501, .. })
-    }
-
-    /// Whether what was asked for is refused, as opposed to whoever asks.
-    pub const fn is_about_this(&self) -> bool {
-        self.is_definite() && !matches!(self, Self::Refused { status: 401 | 403 | 407 | 408, .. })
-    }
-
-    /// Whether the server has had too many requests, or no time.
-    pub const fn is_busy(&self) -> bool {
-        matches!(self, Self::Refused { status: 429 | 503, .. })
-    }
-
-    /// Whether the server does not know the method.
-    pub fn is_unknown_method(&self) -> bool {
-        matches!(self, Self::Refused { status: 404 | 501, .. }) || self.is("MethodNotImplemented")
-    }
-}
-
 /// A server, and perhaps a session there.
 #[derive(Clone, Debug)]
 pub struct Pds {
     base: Url,
     through: Through,
-    token: Option<Secret>,
+    /// The text of the header: a kind of credentials and these.
+    authorization: Option<Secret>,
+    refresh: Option<Secret>,
 }
 
 impl Pds {
     /// The server at `base`.
     pub const fn new(base: Url, through: Through) -> Self {
-        Self { base, through, token: None }
+        Self { base, through, authorization: None, refresh: None }
     }
 
     /// Its address.
@@ -139,18 +93,21 @@ impl Pds {
         &self.base
     }
 
-    /// Opens a full session; every call from then on is made in it. Gives the account's DID.
-    ///
-    /// # Errors
-    /// [`CallError`], above all where the password is another one.
-    pub async fn log_in(&mut self, identifier: &str, password: &Secret) -> Result<Did, CallError> {
-        const METHOD: &str = "com.atproto.server.createSession";
-        let answer = self.post(METHOD, &json!({"identifier": identifier, "password": password.expose()})).await?;
-        let text = |name: &str| answer.get(name).and_then(Value::as_str);
-        let strange = || CallError::Strange(self.host(), METHOD);
-        let did = text("did").and_then(|did| did.parse().ok()).ok_or_else(strange)?;
-        self.token = Some(Secret::new(text("accessJwt").ok_or_else(strange)?));
-        Ok(did)
+    /// Makes every call from now on in the session of these tokens.
+    pub(super) fn keep(&mut self, access: &str, refresh: Option<&str>) {
+        self.authorization = Some(bearer(access));
+        self.refresh = refresh.map(Secret::new);
+    }
+
+    /// The token by which the session that is kept goes on.
+    pub(super) const fn refresh_token(&self) -> Option<&Secret> {
+        self.refresh.as_ref()
+    }
+
+    /// The same server without a session.
+    #[must_use]
+    pub(super) fn without_token(&self) -> Self {
+        Self::new(self.base.clone(), self.through.clone())
     }
 
     /// Calls a query.
@@ -173,8 +130,15 @@ impl Pds {
 
     /// The same server with another token.
     #[must_use]
-    pub fn with_token(&self, token: Secret) -> Self {
-        Self { token: Some(token), ..self.clone() }
+    pub fn with_token(&self, token: &Secret) -> Self {
+        Self { authorization: Some(bearer(token.expose())), ..self.clone() }
+    }
+
+    /// The same server, asked as its administrator.
+    #[must_use]
+    pub fn as_admin(&self, password: &Secret) -> Self {
+        let pair = BASE64.encode(format!("admin:{}", password.expose()).as_bytes());
+        Self { authorization: Some(Secret::new(format!("Basic {pair}"))), ..self.clone() }
     }
 
     /// Calls a query that answers bytes.
@@ -231,8 +195,8 @@ impl Pds {
 
     fn headers(&self) -> Result<HeaderMap, CallError> {
         let mut headers = HeaderMap::new();
-        if let Some(token) = &self.token {
-            let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
+        if let Some(authorization) = &self.authorization {
+            let value = HeaderValue::try_from(authorization.expose());
             let mut value = value.map_err(|cause| CallError::Unreachable(self.host(), cause.to_string()))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
@@ -251,7 +215,6 @@ impl Pds {
     }
 
     async fn call(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Value, CallError> {
-        let unreachable = |cause: FetchError| CallError::Unreachable(self.host(), cause.to_string());
         let mut headers = self.headers()?;
         if body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -259,18 +222,13 @@ impl Pds {
         let body = body.map_or(OutgoingBody::Empty, |body| OutgoingBody::Bytes(body.to_string().into()));
         let request = Outgoing { method, url, headers, body };
         let answer = async {
-            let answer = match &self.through {
-                Through::Trusted(client) => client.send(request, ANSWER_TIMEOUT).await,
-                Through::Guarded(client) => client.send(request, ANSWER_TIMEOUT).await,
-            }?;
+            let answer = self.send(request, ANSWER_TIMEOUT).await?;
             let status = answer.status.as_u16();
-            read_body(answer).await.map(|body| (status, body))
+            let body = read_body(answer).await.map_err(|cause| self.unreachable(&cause))?;
+            self.read(status, &body)
         };
-        let (status, body) = tokio::time::timeout(ANSWER_TIMEOUT, answer)
-            .await
-            .unwrap_or(Err(FetchError::TimedOut(ANSWER_TIMEOUT)))
-            .map_err(unreachable)?;
-        self.read(status, &body)
+        let timed_out = FetchError::TimedOut(ANSWER_TIMEOUT);
+        tokio::time::timeout(ANSWER_TIMEOUT, answer).await.unwrap_or_else(|_| Err(self.unreachable(&timed_out)))
     }
 
     fn read(&self, status: u16, body: &[u8]) -> Result<Value, CallError> {
@@ -287,6 +245,10 @@ impl Pds {
             }
         }
     }
+}
+
+fn bearer(token: &str) -> Secret {
+    Secret::new(format!("Bearer {token}"))
 }
 
 async fn read_body(mut answer: Streamed) -> Result<Vec<u8>, FetchError> {

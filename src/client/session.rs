@@ -1,10 +1,13 @@
 //! A session at a server that lasts as long as long work does.
 
 use serde_json::Value;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crate::{
-    client::pds::{CallError, Pds},
+    client::{
+        pds::{CallError, Pds},
+        sign_in::SignInCode,
+    },
     clock::{Clock, Timestamp},
     crypto::Secret,
     limits::client::{LISTED_MAX_PAGES, LISTED_PAGE, MOVE_SESSION},
@@ -16,14 +19,15 @@ pub struct Session {
     pds: Pds,
     did: Did,
     password: Secret,
+    code: SignInCode,
     clock: Arc<dyn Clock>,
     opened: Option<Timestamp>,
 }
 
 impl Session {
     /// Not opened yet.
-    pub const fn new(pds: Pds, did: Did, password: Secret, clock: Arc<dyn Clock>) -> Self {
-        Self { pds, did, password, clock, opened: None }
+    pub const fn new(pds: Pds, did: Did, password: Secret, code: SignInCode, clock: Arc<dyn Clock>) -> Self {
+        Self { pds, did, password, code, clock, opened: None }
     }
 
     /// The server.
@@ -44,10 +48,16 @@ impl Session {
     /// Logs in.
     ///
     /// # Errors
-    /// [`CallError`], above all where the password is another one.
+    /// As [`Pds::log_in`].
     pub async fn open(&mut self) -> Result<(), CallError> {
-        let did = self.pds.log_in(self.did.as_str(), &self.password).await?;
-        if did != self.did {
+        let did = self.pds.log_in(self.did.as_str(), &self.password, &self.code).await?;
+        // A code signs in once.
+        self.code.given = None;
+        self.opened_as(&did)
+    }
+
+    fn opened_as(&mut self, did: &Did) -> Result<(), CallError> {
+        if *did != self.did {
             return Err(CallError::Strange(self.host(), "com.atproto.server.createSession"));
         }
         self.opened = Some(self.clock.now());
@@ -59,12 +69,23 @@ impl Session {
     /// # Errors
     /// As [`Self::open`].
     pub async fn fresh(&mut self) -> Result<&Pds, CallError> {
-        let age = self.opened.map_or(Duration::MAX, |opened| self.clock.now().since(opened));
-        if age >= MOVE_SESSION {
-            self.open().await?;
+        match self.opened.map(|opened| self.clock.now().since(opened)) {
+            Some(age) if age < MOVE_SESSION => {}
+            Some(_) => self.renew().await?,
+            None => self.open().await?,
         }
         Ok(&self.pds)
     }
+
+    /// Without the password, so that no other code is mailed in the middle of the work; with it where the server wants that.
+    async fn renew(&mut self) -> Result<(), CallError> {
+        match self.pds.refresh().await {
+            Ok(did) => self.opened_as(&did),
+            Err(cause) if cause.is_busy() || matches!(cause, CallError::Unreachable(..)) => Err(cause),
+            Err(_) => self.open().await,
+        }
+    }
+
     /// What the server lists under `field` in the pages of a query, as far as `read` finds something in it.
     ///
     /// # Errors
@@ -108,3 +129,7 @@ impl Session {
         Ok(missing)
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -100,4 +100,4 @@ pub const MOVE_BUSY_PAUSE: Duration = Duration::from_secs(5);
 pub const MOVE_BUSY_TRIES: usize = 8;
 
 /// How often the owner is asked for a mailed code.
-pub const MOVE_CODE_TRIES: usize = 3;
+pub const CODE_TRIES: usize = 3;

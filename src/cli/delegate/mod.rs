@@ -6,7 +6,12 @@ mod end;
 mod rotate;
 mod show;
 
-use super::{Failure, ask, print_json, timeline, verify::SourceArgs};
+use super::{
+    Failure,
+    ask::{self, SignInArgs},
+    print_json, timeline,
+    verify::SourceArgs,
+};
 use crate::{
     client::{
         files,
@@ -79,6 +84,8 @@ struct AccountArgs {
     /// File with the account's password [default: it is asked for]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
+    #[command(flatten)]
+    sign_in: SignInArgs,
     /// Address of the account's server [default: the one that its DID document names]
     #[arg(long, value_name = "URL")]
     server: Option<Url>,
@@ -105,7 +112,8 @@ impl AccountArgs {
         let question = format!("Password of {} at {}", self.identifier, server.host());
         let password = ask::secret(self.password_file.as_deref(), &question)?;
         let host = server.host();
-        let owner = Owner::log_in(&sources, server, &self.identifier, &password, self.id.clone()).await?;
+        let who = (self.identifier.as_str(), &password, &self.sign_in.code());
+        let owner = Owner::log_in(&sources, server, who, self.id.clone()).await?;
         eprintln!("Logged in at {host} as {}.", owner.did());
         Ok(owner)
     }

@@ -54,7 +54,7 @@ pub async fn create_account(pds: &Pds, did: &Did, home: &NewHome, password: &Sec
     if let Some(body) = body.as_object_mut() {
         body.retain(|_, value| !value.is_null());
     }
-    pds.with_token(home.proof.clone()).post("com.atproto.server.createAccount", &body).await?;
+    pds.with_token(&home.proof).post("com.atproto.server.createAccount", &body).await?;
     Ok(())
 }
 

@@ -90,7 +90,7 @@ impl Mover<'_> {
             map.extend(email.map(|email| ("email".to_owned(), Value::String(email))));
             map.extend(self.plan.invite_code.clone().map(|code| ("inviteCode".to_owned(), Value::String(code))));
         }
-        to.with_token(Secret::new(proof)).post(METHOD, &body).await?;
+        to.with_token(&Secret::new(proof)).post(METHOD, &body).await?;
         Ok(())
     }
 

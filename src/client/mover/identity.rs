@@ -7,7 +7,7 @@ use super::{MoveError, Mover};
 use crate::{
     client::{files, pds::Pds},
     delegation::VerifiedLog,
-    limits::client::{CONFIRM_PAUSE, CONFIRM_TRIES, MOVE_CODE_TRIES},
+    limits::client::{CODE_TRIES, CONFIRM_PAUSE, CONFIRM_TRIES},
     plc::{ATPROTO_KEY, ATPROTO_PDS, Operation, Service, UnsignedOperation, validate_constraints},
 };
 
@@ -148,7 +148,7 @@ impl Mover<'_> {
         while let Some(code) = self.plan.ask_code.and_then(|ask| ask(&host)) {
             tries += 1;
             match self.signed_for(&code, wanted).await {
-                Err(MoveError::WrongCode(cause)) if tries < MOVE_CODE_TRIES => self.tell(cause.to_string()),
+                Err(MoveError::WrongCode(cause)) if tries < CODE_TRIES => self.tell(cause.to_string()),
                 other => return other,
             }
         }

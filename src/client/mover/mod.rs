@@ -110,7 +110,11 @@ pub enum MoveError {
 impl MoveError {
     /// Whether the move waits for its owner, who has to do something elsewhere first.
     pub const fn waits_for_owner(&self) -> bool {
-        matches!(self, Self::CodeNeeded(_) | Self::NotMailed(_) | Self::WrongCode(_) | Self::Publish { .. })
+        match self {
+            Self::Call(cause) => cause.waits_for_code(),
+            Self::CodeNeeded(_) | Self::NotMailed(_) | Self::WrongCode(_) | Self::Publish { .. } => true,
+            Self::File(_) | Self::MissingBlobs(_) | Self::Unfit(_) => false,
+        }
     }
 }
 

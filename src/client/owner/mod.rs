@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     pds::{CallError, Pds},
+    sign_in::SignInCode,
     sources::{Judged, Sources},
 };
 use crate::{
@@ -62,11 +63,10 @@ impl Owner {
     pub async fn log_in(
         sources: &Sources,
         mut pds: Pds,
-        identifier: &str,
-        password: &Secret,
+        (identifier, password, code): (&str, &Secret, &SignInCode),
         id: DelegationId,
     ) -> Result<Self, OwnerError> {
-        let did = pds.log_in(identifier, password).await?;
+        let did = pds.log_in(identifier, password, code).await?;
         // A statement speaks for a DID: a server must not choose which. What has no public name is the server's to know.
         let meant = match identifier.parse::<AtIdentifier>() {
             Ok(actor) => sources.did_of(&actor).await.ok(),
