@@ -64,7 +64,9 @@ pub fn replace(path: &Path, text: &str) -> Result<(), FileError> {
     name.push(format!(".{}.new", std::process::id()));
     let beside = path.with_file_name(name);
     let write = || {
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        // What an earlier process of that number left, or somebody else put there, is neither followed nor kept.
+        drop(fs::remove_file(&beside));
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&beside, path)?;

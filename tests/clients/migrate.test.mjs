@@ -292,6 +292,127 @@ test('in: an old server that is down after the change does not keep the new one 
   assert.deepEqual(await contents(await arrived(grace), grace.did), before)
 })
 
+test('in: a code that the old server mails for each sign-in is asked for by every command that signs in there', async () => {
+  const own = await ownKey('niaj')
+  const niaj = await signUp('niaj', npm, house, own.key)
+  const before = await contents(niaj.agent, niaj.did)
+  const old = await middleman(npm, { mailsCodes: true })
+  const move = (...flags) => niaj.move('--from', old.url, '--rotation-key', own.file, ...flags)
+  for (const dry of [['--dry-run'], []]) {
+    const asked = await move(...dry)
+    assert.equal(asked.code, 3, asked.errors)
+    assert.match(asked.errors, new RegExp(`${old.url} has mailed a sign-in code to .*: run this again with --sign-in-code CODE`))
+  }
+  assert.equal(await statusAt(house.url, niaj.did), 'absent')
+  const wrong = await move('--sign-in-code', 'AAAAA-BBBBB')
+  assert.equal(wrong.code, 3, wrong.errors)
+  assert.match(wrong.errors, /does not take the sign-in code: Token is invalid; without --sign-in-code another code is mailed/)
+
+  const account = ['--server', old.url, '--plc', directory.plc, '--password-file', files.old]
+  const backup = join(work, 'niaj.tar')
+  const key = join(work, 'niaj.delegate')
+  await run('key', 'new', key, '--type', 'p256', '--no-words')
+  for (const command of [
+    ['account', 'export', niaj.did, '--output', backup],
+    ['delegate', 'create', '--identifier', niaj.did, '--key', key],
+  ]) {
+    const refused = await start(...command, ...account).ended
+    assert.equal(refused.code, 1, refused.errors)
+    assert.match(refused.errors, /run this again with --sign-in-code CODE/)
+  }
+  await run('account', 'export', niaj.did, '--output', backup, ...account, '--sign-in-code', old.mailed.at(-1))
+
+  await move()
+  const code = old.mailed.at(-1)
+  const sent = old.mailed.length
+  assert.equal(JSON.parse(await expect(0, move('--sign-in-code', code))).complete, true)
+  assert.equal(old.mailed.length, sent, 'one code was enough for the whole move')
+  assert.ok(!(await readFile(niaj.note, 'utf8')).includes(code), 'no code is noted')
+  assert.deepEqual(await contents(await arrived(niaj), niaj.did), before)
+  old.stop()
+})
+
+test('in: blobs that the old server fails over, or breaks off, keep no other from coming', async () => {
+  const own = await ownKey('olivia')
+  const olivia = await signUp('olivia', npm, house, own.key)
+  const before = await contents(olivia.agent, olivia.did)
+  const [broken, cut] = olivia.blobs
+  let spoilt = (url) => (url.includes(broken) ? 'broken' : url.includes(cut) ? 'cut' : undefined)
+  const old = await middleman(npm, { spoilt: (url) => spoilt(url) })
+  const move = (...flags) => olivia.move('--from', old.url, '--rotation-key', own.file, ...flags)
+  const stopped = await move()
+  assert.equal(stopped.code, 1, stopped.errors)
+  assert.match(stopped.errors, new RegExp(`does not give the blob ${broken}: .*out of order`))
+  assert.match(stopped.errors, new RegExp(`does not give the whole blob ${cut}: `))
+  const said = JSON.parse(stopped.output)
+  assert.equal(said.step, 'check')
+  assert.match(said.error, /^2 blobs are missing .*--allow-missing-blobs/)
+  spoilt = (url) => (url.includes(broken) ? 'broken' : undefined)
+  assert.match(JSON.parse((await move()).output).error, new RegExp(`^1 blobs are missing .*${broken}`))
+  assert.equal(await pdsOf(olivia.did), npm.url)
+  spoilt = () => undefined
+  assert.deepEqual(JSON.parse(await expect(0, move())).missingBlobs, [])
+  assert.deepEqual(await contents(await arrived(olivia), olivia.did), before)
+  old.stop()
+})
+
+test('in: an account is never brought back to what it was at a server that it has left', async () => {
+  const own = await ownKey('peggy')
+  const peggy = await signUp('peggy', npm, house, own.key)
+  await expect(0, peggy.move('--rotation-key', own.file, '--until', 'activate'))
+  const here = new AtpAgent({ service: house.url })
+  await here.login({ identifier: peggy.did, password: NEW_PASSWORD })
+  await here.post({ text: 'after the move', createdAt: new Date().toISOString() })
+  const before = await contents(here, peggy.did)
+
+  // It was never switched off at npm's, where it is without that post.
+  const passwords = ['--password-file', files.new, '--new-password-file', files.old, '--rotation-key', own.file]
+  const back = (...flags) =>
+    start('migrate', 'out', peggy.did, '--to', npm.url, ...common(join(work, 'peggy.back.json')), ...passwords, ...flags).ended
+  const refused = await back()
+  assert.equal(refused.code, 1, refused.errors)
+  assert.match(refused.errors, /is active at .* although its document names another server: deactivate it there/)
+  await peggy.agent.com.atproto.server.deactivateAccount({})
+  await expect(0, back())
+  const returned = { ...peggy, home: house, goal: npm }
+  assert.deepEqual(await contents(await arrived(returned, OLD_PASSWORD), peggy.did), before)
+
+  // On to a third server; what the first two have is of yesterday.
+  const third = { url: directory.pds }
+  const on = ['--to', third.url, ...common(join(work, 'peggy.on.json')), '--rotation-key', own.file]
+  await expect(0, start('migrate', 'out', peggy.did, ...on, '--password-file', files.old, '--new-password-file', files.new).ended)
+  const stale = await peggy.move('--from', npm.url, '--rotation-key', own.file)
+  assert.equal(stale.code, 1, stale.errors)
+  assert.match(stale.errors, /does not live at .* any more: .* with --from/)
+  assert.equal(await pdsOf(peggy.did), third.url)
+  assert.equal(await statusAt(third.url, peggy.did), 'active')
+})
+
+test('out: an account that the new server has deleted meanwhile is made and filled anew', async () => {
+  const own = await ownKey('rupert')
+  const rupert = await signUp('rupert', house, npm, own.key)
+  const before = await contents(rupert.agent, rupert.did)
+  await expect(0, rupert.move('--until', 'check'))
+  await reference.admin('com.atproto.admin.deleteAccount', { did: rupert.did })
+  await expect(0, rupert.move('--rotation-key', own.file))
+  assert.deepEqual(await contents(await arrived(rupert), rupert.did), before)
+})
+
+test('in: a closed server lets in whoever brings a code of its administrator', async () => {
+  const closed = await serveHousekey(directory.plc, { ...ADMIN, HOUSEKEY_ACCOUNTS_CLOSED: 'true', ...LOCAL })
+  const own = await ownKey('sybil')
+  const sybil = await signUp('sybil', npm, { url: closed.pds }, own.key)
+  const before = await contents(sybil.agent, sybil.did)
+  const refused = await sybil.move('--rotation-key', own.file)
+  assert.equal(refused.code, 1, refused.errors)
+  assert.match(refused.errors, /Sign-up is closed: an account moves in with an invite code .*housekey invite create/)
+  const made = start('invite', 'create', '--server', closed.pds, '--json')
+  const [code] = JSON.parse(await expect(0, made.ended)).codes
+  await expect(0, sybil.move('--rotation-key', own.file, '--invite-code', code))
+  assert.deepEqual(await contents(await arrived(sybil), sybil.did), before)
+  await closed.stop()
+})
+
 test('a delegation survives the way out and back in, signed by the owner alone', async () => {
   const own = await ownKey('bob')
   const bob = await signUp('bob', house, npm, own.key)
@@ -350,7 +471,11 @@ async function signUp(name, home, goal, recoveryKey) {
     await agent.post({ text: 'look', createdAt: new Date(0).toISOString(), embed: { $type: 'app.bsky.embed.images', images } })
   }
   await agent.app.bsky.actor.putPreferences({
-    preferences: [{ $type: 'app.bsky.actor.defs#adultContentPref', enabled: false }],
+    preferences: [
+      { $type: 'app.bsky.actor.defs#adultContentPref', enabled: false },
+      // Of which a server derives another one, which it does not keep.
+      { $type: 'app.bsky.actor.defs#personalDetailsPref', birthDate: '1990-05-05T00:00:00.000Z' },
+    ],
   })
   const note = join(work, `${name}.json`)
   const verb = home === npm ? 'in' : 'out'
@@ -370,6 +495,50 @@ async function arrived({ did, home, goal }, password = NEW_PASSWORD) {
   const { uri } = await agent.post({ text: 'hello', createdAt: new Date().toISOString() })
   await agent.deletePost(uri)
   return agent
+}
+
+/**
+ * A server in front of `home`. Where it `mailsCodes`, each sign-in needs the code of `mailed` that it has just sent, as at
+ * bsky.social; `spoilt` says of an address whether it answers that it is out of order, or with half of the answer.
+ */
+async function middleman(home, { mailsCodes = false, spoilt = () => undefined }) {
+  const mailed = []
+  let wanted
+  const refuse = (response, status, error, message) => {
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ error, message }))
+  }
+  const server = createServer(async (request, response) => {
+    const pieces = []
+    for await (const piece of request) pieces.push(piece)
+    let body = pieces.length ? Buffer.concat(pieces) : undefined
+    if (mailsCodes && request.url === '/xrpc/com.atproto.server.createSession') {
+      const { authFactorToken, ...rest } = JSON.parse(body)
+      if (authFactorToken === undefined) {
+        mailed.push((wanted = randomBytes(5).toString('hex')))
+        const message = 'A sign in code has been sent to your email address'
+        return refuse(response, 401, 'AuthFactorTokenRequired', message)
+      }
+      if (authFactorToken !== wanted) return refuse(response, 400, 'InvalidToken', 'Token is invalid')
+      wanted = undefined
+      body = JSON.stringify(rest)
+    }
+    const harm = request.url.includes('getBlob') ? spoilt(request.url) : undefined
+    if (harm === 'broken') return refuse(response, 500, 'InternalServerError', 'out of order')
+    const { authorization, 'content-type': type } = request.headers
+    const headers = { ...(authorization && { authorization }), ...(type && { 'content-type': type }) }
+    const answer = await fetch(home.url + request.url, { method: request.method, headers, body })
+    const bytes = Buffer.from(await answer.arrayBuffer())
+    const kind = answer.headers.get('content-type')
+    response.writeHead(answer.status, { ...(kind && { 'content-type': kind }), 'content-length': bytes.length })
+    if (harm === 'cut') return response.write(bytes.subarray(0, bytes.length / 2), () => response.destroy())
+    response.end(bytes)
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const stop = () => {
+    server.close()
+    server.closeAllConnections()
+  }
+  return { url: `http://127.0.0.1:${server.address().port}`, mailed, stop }
 }
 
 /** Everything that must be the same after a move: records with their CIDs, blobs, preferences. */
@@ -425,7 +594,8 @@ const common = (note) => ['--file', note, '--plc', directory.plc, '--json']
 
 /** Runs the binary; `ended` is its exit code and what it wrote. */
 function start(...args) {
-  const child = spawn(BINARY, args, { cwd: work, stdio: ['ignore', 'pipe', 'pipe'] })
+  const env = { ...process.env, ...ADMIN }
+  const child = spawn(BINARY, args, { cwd: work, env, stdio: ['ignore', 'pipe', 'pipe'] })
   let [output, errors] = ['', '']
   child.stdout.on('data', (bytes) => (output += bytes))
   child.stderr.on('data', (bytes) => (errors += bytes))

@@ -42,9 +42,13 @@ impl Status {
 impl Mover<'_> {
     /// The account at the new server: the one that is there, or a new one that is not active yet.
     pub(super) async fn account(&mut self) -> Result<(), MoveError> {
-        if !self.open_there().await? {
+        let is_there = self.open_there().await?;
+        if !is_there {
+            self.require_to_live_at_old().await?;
             self.create().await?;
             self.plan.to.open().await?;
+            // What an earlier run brought went with the account that it was brought to.
+            self.note.imported = None;
         }
         self.save()?;
         let to = self.plan.to.fresh().await?;
@@ -52,7 +56,32 @@ impl Mover<'_> {
         let new = Credentials::of(to).await?;
         (self.served, self.filled) = (status.active, status.records > 0);
         self.turned = self.is_named(&new).await?;
+        if is_there && !self.turned {
+            self.require_to_live_at_old().await?;
+            // It would be taken for what moved here, and what is at the old server would be lost.
+            if self.served {
+                return Err(MoveError::Unfit(format!(
+                    "the account is active at {} although its document names another server: deactivate it there, then \
+                     run this again; its records there are replaced by those of {}",
+                    self.plan.to.host(),
+                    self.plan.from.host()
+                )));
+            }
+        }
         Ok(())
+    }
+
+    /// A move from where an account lived before would bring back what it was then.
+    async fn require_to_live_at_old(&mut self) -> Result<(), MoveError> {
+        let old = Credentials::of(self.plan.from.fresh().await?).await?;
+        if self.is_signed_by(&old).await? {
+            return Ok(());
+        }
+        let (host, did) = (self.plan.from.host(), &self.plan.did);
+        Err(MoveError::Unfit(format!(
+            "{did} does not live at {host} any more: its document names another key than the one that is there. Name the server \
+             where it lives with --from"
+        )))
     }
 
     /// Whether there is an account at the new server that the password opens.

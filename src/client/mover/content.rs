@@ -1,10 +1,11 @@
 //! Records, blobs and preferences.
 
-use futures_util::{StreamExt as _, stream::BoxStream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use serde_json::Value;
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 use tokio::{fs::OpenOptions, io::AsyncWriteExt as _};
 
@@ -105,17 +106,26 @@ impl Mover<'_> {
         let query = [("did", self.plan.did.as_str()), ("cid", cid)];
         let answer = match from.download("com.atproto.sync.getBlob", &query).await {
             Ok(answer) => answer,
-            Err(cause) if cause.is_about_this() => {
+            // One that a server fails over keeps no other from coming; the check stops a move from which some are missing.
+            Err(cause) if cause.is_about_this() || cause.is_breakdown() => {
                 self.tell(format!("{host} does not give the blob {cid}: {cause}"));
                 return Ok(false);
             }
             Err(cause) => return Err(cause.into()),
         };
         let kind = answer.kind.clone().unwrap_or_else(|| "application/octet-stream".to_owned());
+        let broken = Arc::new(OnceLock::new());
+        let noted = Arc::clone(&broken);
         let (size, body) = (answer.size, bounded(answer, MOVE_BLOB_MAX_BYTES));
+        let body = body.inspect_err(move |cause| drop(noted.set(cause.to_string()))).boxed();
         let to = self.plan.to.fresh().await?;
         let uploaded = match to.upload("com.atproto.repo.uploadBlob", Upload { kind, size, body }).await {
             Ok(uploaded) => uploaded,
+            Err(_) if broken.get().is_some() => {
+                let why = broken.get().map_or("", String::as_str);
+                self.tell(format!("{host} does not give the whole blob {cid}: {why}"));
+                return Ok(false);
+            }
             Err(cause) if cause.is_about_this() => {
                 self.tell(format!("the blob {cid} was not taken: {cause}"));
                 return Ok(false);

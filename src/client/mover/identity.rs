@@ -73,16 +73,27 @@ impl Mover<'_> {
 
     /// Whether the document names the new server and the key that it signs with.
     pub(super) async fn is_named(&self, new: &Credentials) -> Result<bool, MoveError> {
-        let key = new.verification_methods.get(ATPROTO_KEY);
-        if self.plan.did.is_plc() {
-            let present = self.data().await?;
-            return Ok(present.services.get(ATPROTO_PDS) == new.services.get(ATPROTO_PDS)
-                && present.verification_methods.get(ATPROTO_KEY) == key);
-        }
-        let document = self.sources.document(&self.plan.did).await.map_err(MoveError::Unfit)?;
-        let named = document.pds.as_ref().map(|url| url.as_str().trim_end_matches('/'));
-        let endpoint = new.services.get(ATPROTO_PDS).map(|service| service.endpoint.trim_end_matches('/'));
-        Ok(named == endpoint && document.signing_key.as_ref().map(ToString::to_string).as_ref() == key)
+        let endpoint = new.services.get(ATPROTO_PDS).map(|service| service.endpoint.trim_end_matches('/').to_owned());
+        Ok(self.named().await? == (endpoint, new.verification_methods.get(ATPROTO_KEY).cloned()))
+    }
+
+    /// Whether the document names the key that a server signs with, by whatever address that is reached.
+    pub(super) async fn is_signed_by(&self, server: &Credentials) -> Result<bool, MoveError> {
+        let (_, key) = self.named().await?;
+        Ok(key.as_ref() == server.verification_methods.get(ATPROTO_KEY))
+    }
+
+    /// The server and the key that the document names.
+    async fn named(&self) -> Result<(Option<String>, Option<String>), MoveError> {
+        let (endpoint, key) = if self.plan.did.is_plc() {
+            let mut present = self.data().await?;
+            let service = present.services.remove(ATPROTO_PDS);
+            (service.map(|service| service.endpoint), present.verification_methods.remove(ATPROTO_KEY))
+        } else {
+            let document = self.sources.document(&self.plan.did).await.map_err(MoveError::Unfit)?;
+            (document.pds.as_ref().map(ToString::to_string), document.signing_key.as_ref().map(ToString::to_string))
+        };
+        Ok((endpoint.map(|endpoint| endpoint.trim_end_matches('/').to_owned()), key))
     }
 
     /// Lets the DID document name the new server.
