@@ -257,3 +257,62 @@ async fn the_owner_of_a_did_web_pastes_what_is_shown_and_runs_the_same_command_a
     assert_eq!((code, verdict["status"].as_str()), (4, Some("ended")));
     assert!(said(&desk.delegate("end", &end)).contains("names no key"));
 }
+
+#[tokio::test]
+async fn the_owner_of_a_did_web_that_the_server_serves_needs_this_command_alone() {
+    let desk = Desk { handle: "dora.test", ..Desk::new() };
+    let did = "did:web:dora.test";
+    let request =
+        json!({ "handle": "dora.test", "did": did, "email": "dora@example.com", "password": "correct horse" });
+    let pds = Client::new(desk.server.text("pds"));
+    pds.post("com.atproto.server.createAccount", &request).await.unwrap();
+    std::fs::write(desk.path("password"), "correct horse").unwrap();
+    let resolver = desk.server.text("pds").to_owned();
+    let done = |verb: &str, flags: &[&str]| desk.done(verb, &[flags, &["--resolver", &resolver]].concat());
+    let refused = |verb: &str, flags: &[&str]| {
+        let output = desk.delegate(verb, &[flags, &["--resolver", &resolver]].concat());
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        said(&output)
+    };
+    let seen = |field: &str| {
+        let (code, verdict) = desk.verify(&["--pin", "pins"]);
+        assert_eq!(verdict["log"], "none", "the host alone says what it was");
+        (code, verdict["status"].as_str().unwrap().to_owned(), verdict[field].clone())
+    };
+    let keys: Vec<String> =
+        [("a.key", "ed25519"), ("b.key", "p256"), ("c.key", "k256")].map(|(name, kind)| desk.key(name, kind)).to_vec();
+    assert_eq!(seen("vsPin"), (4, "none".to_owned(), json!("none")));
+
+    assert!(done("create", &["--key", "a.key"]).contains(&keys[0]));
+    assert_eq!(seen("vsPin"), (0, "verified".to_owned(), json!("none")));
+    let document = pds.get(&format!("com.atproto.identity.resolveDid?did={did}")).await.unwrap();
+    let method = json!({ "id": format!("{did}#e2ee"), "type": "Multikey", "controller": did,
+                         "publicKeyMultibase": keys[0].trim_start_matches("did:key:") });
+    assert!(document["didDoc"]["verificationMethod"].as_array().unwrap().contains(&method), "{document}");
+    assert!(refused("create", &["--key", "b.key"]).contains("names a key already"));
+    let own = refused("rotate", &["--key", "a.key", "--next", "b.key", "--rotation-key", "c.key"]);
+    assert!(own.contains("a did:web has no operations"), "{own}");
+
+    std::fs::write(desk.path("data.json"), r#"{"packages": ["one"]}"#).unwrap();
+    done("data", &["--key", "a.key", "--app", "com.example.chat", "--data", "data.json"]);
+    assert!(done("rotate", &["--key", "a.key", "--next", "b.key"]).contains("signed anew: 1"));
+    assert_eq!(seen("vsPin"), (0, "verified".to_owned(), json!("successor")));
+
+    let lost = ["--lost", "--next", "c.key"];
+    assert!(refused("rotate", &lost).contains("--token"));
+    let code = desk.code().await;
+    done("rotate", &[&lost[..], &["--token", &code]].concat());
+    assert_eq!(seen("vsPin"), (1, "verified".to_owned(), json!("reset")));
+
+    done("end", &["--key", "c.key"]);
+    assert_eq!(seen("complete"), (4, "ended".to_owned(), json!(true)));
+    done("create", &["--key", "a.key", "--previous", "c.key"]);
+    assert_eq!(desk.verify(&[]).1["status"], "verified");
+
+    // Nobody else is asked about a name that no DNS has.
+    let alone = desk.run(&["verify", did, "--json", "--plc", desk.server.text("plc")]);
+    assert_eq!(alone.status.code(), Some(3), "{}", said(&alone));
+    let watched = desk.run(&["watch", did, "--plc", desk.server.text("plc")]);
+    assert_eq!(watched.status.code(), Some(2));
+    assert!(said(&watched).contains("no log that could be watched"), "{}", said(&watched));
+}

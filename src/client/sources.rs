@@ -6,19 +6,19 @@ use std::{sync::Arc, time::Duration};
 use serde_json::Value;
 use url::Url;
 
-use super::pds::{CallError, Pds, Through};
+use super::{
+    pds::{Pds, Through},
+    records::{declaration, entries, statements},
+    test_names::TestNames,
+};
 use crate::{
     clock::Clock,
     delegation::{
-        APP_DATA_COLLECTION, AppData, Assessment, DelegationId, Evidence, Pin, STATEMENT_COLLECTION, Source, Statement,
-        Status, VerifiedLog, WELL_KNOWN_PATH, WellKnown, assess, web::WebDocument,
+        AppData, Assessment, DelegationId, Evidence, Pin, Source, Statement, Status, VerifiedLog, WELL_KNOWN_PATH,
+        WellKnown, assess, web::WebDocument,
     },
     identity::DidDocument,
-    ipld::json::{self, map_from_json},
-    limits::{
-        client::{ANSWER_MAX_BYTES, ANSWER_TIMEOUT, RECORDS_MAX_PAGES, RECORDS_PAGE},
-        delegation::{APP_DATA_MAX_ENTRIES, STATEMENTS_MAX_READ},
-    },
+    limits::client::{ANSWER_MAX_BYTES, ANSWER_TIMEOUT},
     outbound::{
         FetchError, FetchLimits, Freshness, GuardedClient, OutboundOptions, PlcClient, PlcError, Resolver,
         ResolverOptions, TrustedClient,
@@ -28,9 +28,6 @@ use crate::{
     tasks::Tasks,
 };
 
-/// Where the declaration for another messenger is.
-const DECLARATION: &str = "com.germnetwork.declaration";
-
 const WELL_KNOWN: FetchLimits = FetchLimits { body_bytes: ANSWER_MAX_BYTES, total: ANSWER_TIMEOUT, redirects: 0 };
 
 /// What a client is told about the world.
@@ -38,7 +35,7 @@ const WELL_KNOWN: FetchLimits = FetchLimits { body_bytes: ANSWER_MAX_BYTES, tota
 pub struct SourceOptions {
     /// The PLC directory.
     pub plc: Url,
-    /// A PDS or `AppView` that resolves handles; DNS and HTTPS where there is none.
+    /// A PDS or `AppView` that resolves handles, and did:webs under `.test`; DNS and HTTPS where there is none.
     pub resolver: Option<Url>,
     /// PEM bundle of further certificate authorities.
     pub extra_ca_pem: Option<Vec<u8>>,
@@ -165,6 +162,9 @@ impl Sources {
         )?;
         let plc = PlcClient::new(&options.plc, &outbound).map_err(|cause| FetchError::Setup(cause.to_string()))?;
         let names = options.resolver.clone().map(|url| Pds::new(url, Through::Trusted(trusted.clone())));
+        if let Some(names) = &names {
+            resolver.set_local(Arc::new(TestNames::of(names.clone())));
+        }
         Ok(Self { plc, outbound, trusted, guarded, resolver, names, clock })
     }
 
@@ -350,77 +350,4 @@ pub(in crate::client) fn named_key(document: &DidDocument, id: &DelegationId) ->
         method.get("id").and_then(Value::as_str).is_some_and(|name| names.iter().any(|own| own == name))
     })?;
     Some(format!("did:key:{}", method.get("publicKeyMultibase")?.as_str()?))
-}
-
-/// By the method; from the repository where the server does not know it.
-async fn statements(pds: &Pds, did: &Did, id: &DelegationId) -> Result<Vec<Statement>, CallError> {
-    const METHOD: &str = "dev.housekey.delegation.getDelegation";
-    match pds.get(METHOD, &[("actor", did.as_str()), ("id", id.as_str())]).await {
-        Ok(answer) => {
-            let list = answer.get("statements").and_then(Value::as_array);
-            let list = list.ok_or_else(|| CallError::Strange(pds.host(), METHOD))?;
-            Ok(list.iter().take(STATEMENTS_MAX_READ).filter_map(|json| Statement::from_json(json).ok()).collect())
-        }
-        Err(cause) if cause.is("DelegationNotFound") => Ok(Vec::new()),
-        Err(cause) if !cause.is_definite() => Err(cause),
-        Err(_) => {
-            let records = records(pds, did, id, STATEMENT_COLLECTION, STATEMENTS_MAX_READ).await?;
-            Ok(records.iter().filter_map(|record| Statement::from_record(&map_from_json(record).ok()?).ok()).collect())
-        }
-    }
-}
-
-async fn entries(pds: &Pds, did: &Did, id: &DelegationId) -> Result<Vec<AppData>, CallError> {
-    const METHOD: &str = "dev.housekey.delegation.getAssociatedData";
-    match pds.get(METHOD, &[("actor", did.as_str()), ("id", id.as_str())]).await {
-        Ok(answer) => {
-            let apps = answer.get("apps").and_then(Value::as_object).into_iter().flatten();
-            Ok(apps.take(APP_DATA_MAX_ENTRIES).filter_map(|(_, entry)| AppData::from_json(entry).ok()).collect())
-        }
-        Err(cause) if cause.is("DelegationNotFound") => Ok(Vec::new()),
-        Err(cause) if !cause.is_definite() => Err(cause),
-        Err(_) => {
-            let records = records(pds, did, id, APP_DATA_COLLECTION, APP_DATA_MAX_ENTRIES).await?;
-            Ok(records.iter().filter_map(|record| AppData::from_record(&map_from_json(record).ok()?).ok()).collect())
-        }
-    }
-}
-
-/// Records of one delegation: their keys begin with its id and a colon.
-async fn records(
-    pds: &Pds,
-    did: &Did,
-    id: &DelegationId,
-    collection: &str,
-    most: usize,
-) -> Result<Vec<Value>, CallError> {
-    const METHOD: &str = "com.atproto.repo.listRecords";
-    let (limit, prefix) = (RECORDS_PAGE.to_string(), format!("/{collection}/{id}:"));
-    let mut found = Vec::new();
-    let mut cursor: Option<String> = None;
-    for _ in 0..RECORDS_MAX_PAGES {
-        let mut query = vec![("repo", did.as_str()), ("collection", collection), ("limit", &limit)];
-        query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        let answer = pds.get(METHOD, &query).await?;
-        let page = answer.get("records").and_then(Value::as_array);
-        let page = page.ok_or_else(|| CallError::Strange(pds.host(), METHOD))?;
-        let own = page.iter().filter(|record| {
-            record.get("uri").and_then(Value::as_str).is_some_and(|uri| uri.contains(prefix.as_str()))
-        });
-        found.extend(own.filter_map(|record| record.get("value").cloned()));
-        found.truncate(most);
-        cursor = answer.get("cursor").and_then(Value::as_str).map(str::to_owned);
-        if cursor.is_none() || page.is_empty() || found.len() == most {
-            break;
-        }
-    }
-    Ok(found)
-}
-
-/// The key of the declaration; a server that has none, or no repository of that account, has none to show.
-async fn declaration(pds: &Pds, did: &Did) -> Option<Vec<u8>> {
-    let query = [("repo", did.as_str()), ("collection", DECLARATION), ("rkey", "self")];
-    let answer = pds.get("com.atproto.repo.getRecord", &query).await.ok()?;
-    let key = json::from_json(answer.get("value")?.get("currentKey")?).ok()?;
-    key.as_bytes().map(<[u8]>::to_vec)
 }
