@@ -178,8 +178,14 @@ fn check_effect(
     account: &Account<'_>,
     facts: &Facts,
 ) -> Result<Effect, DelegationError> {
-    let is_new = !account.delegations.contains(statement.id()) && facts.current.is_none();
-    if purpose == Purpose::Create && is_new && account.delegations.len() >= limits::DELEGATIONS_MAX_PER_ACCOUNT {
+    // One more, whoever put its key into the document.
+    let adds = match purpose {
+        Purpose::Create => true,
+        Purpose::Update => facts.current.is_some(),
+        Purpose::Delete => false,
+    };
+    let is_new = adds && !account.delegations.contains(statement.id());
+    if is_new && account.delegations.len() >= limits::DELEGATIONS_MAX_PER_ACCOUNT {
         return Err(DelegationError::TooManyDelegations);
     }
     let same = facts.current.as_ref() == statement.key();

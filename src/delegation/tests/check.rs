@@ -372,3 +372,32 @@ fn on_did_web_a_statement_follows_the_latest_one() {
     assert_eq!(check(&reused, Purpose::Create, None, &[]), Err("KeyNotUserHeld"));
     assert_eq!(Chain::read(&did, &DelegationId::default(), known).head(), Some(first.cid()));
 }
+
+#[test]
+fn a_fifth_delegation_is_one_too_many_however_its_key_came_into_the_document() {
+    let mut world = World::new(1);
+    world.pass(hours(1));
+    let others: Vec<DelegationId> = ["one", "two", "three", "four"].map(|id| id.parse().unwrap()).to_vec();
+    let beside = |world: &World, others: &[DelegationId], statement: &Statement, purpose| {
+        let (verified, did, now) = (world.verified(), &world.did, world.now);
+        let account = Account { did, ground: Ground::Plc(&verified), delegations: others, server_keys: &[], now };
+        check_statement(statement, purpose, &account).map(|checked| checked.effect)
+    };
+    let first = world.claim(&key(1), None);
+    assert_eq!(beside(&world, &others, &first, Purpose::Create), Err(DelegationError::TooManyDelegations));
+    assert_eq!(beside(&world, &others, &first, Purpose::Update), Err(DelegationError::DelegationNotFound));
+    assert_eq!(beside(&world, &others[1..], &first, Purpose::Create), Ok(Effect::Names));
+
+    // Somebody else's operation names it: a statement would make it a delegation.
+    world.name(Some(&key(1).public()));
+    world.pass(hours(1));
+    for (statement, purpose, effect) in [
+        (world.claim(&key(1), None), Purpose::Create, Effect::Claims),
+        (world.claim(&key(2), None), Purpose::Update, Effect::Names),
+    ] {
+        assert_eq!(beside(&world, &others, &statement, purpose), Err(DelegationError::TooManyDelegations));
+        assert_eq!(beside(&world, &others[1..], &statement, purpose), Ok(effect));
+        let own = [&others[1..], std::slice::from_ref(&world.id)].concat();
+        assert_eq!(beside(&world, &own, &statement, purpose), Ok(effect), "it is one of the four");
+    }
+}
