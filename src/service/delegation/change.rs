@@ -6,29 +6,27 @@ use serde_json::Value as Json;
 
 use super::{
     ChangeState, Changed, DelegationFailure,
+    claim::claim,
     consent::{Consent, Subject},
     ground::{invalid_statement, log_of, server_keys, verified},
     journal_failure,
-    mails::{noted_change, tell_owner_of_change},
-    records, web,
+    operation::{check_budget, operation, same_operation},
+    web,
 };
 use crate::{
     clock::Timestamp,
-    crypto::DelegateKey,
     delegation::{
         Account as Checked, AppData, CheckedStatement, DelegationError, DelegationId, Effect, Ground, Purpose, Session,
         Statement, VerifiedLog,
         anchor::{Anchor, IdLog},
         app_data::check_resigned,
-        check_form, check_operation, check_statement, plan_operation,
+        check_form, check_statement,
     },
-    event::UnnumberedFrame,
     ipld::Cid,
-    limits::delegation as limits,
-    plc::{Entry, Operation},
+    plc::Operation,
     repo::RecordPath,
-    service::{AccountGuard, Server, journal},
-    store::{Account, CommitRefused, DelegationChange, JournalKind, JournalState},
+    service::{Server, journal},
+    store::{Account, DelegationChange, JournalKind, JournalState},
 };
 
 /// A change with a statement.
@@ -280,65 +278,6 @@ pub(super) async fn is_here(
     Ok(server.store.record(account.id, &path).await?.is_some())
 }
 
-fn same_operation(sent: Option<&Json>, made_with: Option<Cid>) -> Result<(), DelegationError> {
-    let Some(sent) = sent else { return Ok(()) };
-    if Some(read_operation(sent)?.cid()) == made_with {
-        return Ok(());
-    }
-    Err(DelegationError::InvalidOperation("the statement was sent before with another operation".to_owned()))
-}
-
-fn read_operation(json: &Json) -> Result<Operation, DelegationError> {
-    serde_json::from_value(json.clone())
-        .map_err(|cause| DelegationError::InvalidOperation(format!("it is no PLC operation: {cause}")))
-}
-
-/// The operation that makes the change: the user's own, or one that the server signs.
-fn operation(
-    server: &Server,
-    log: &VerifiedLog<'_>,
-    id: &DelegationId,
-    key: Option<&DelegateKey>,
-    sent: Option<&Json>,
-) -> Result<Operation, DelegationError> {
-    if let Some(sent) = sent {
-        let operation = read_operation(sent)?;
-        check_operation(&operation, log, id, key)?;
-        return Ok(operation);
-    }
-    let planned = plan_operation(log, id, key)?;
-    if !planned.rotation_keys.contains(&server.rotation_key.did_key().to_string()) {
-        let text = "this server's rotation key is not among the rotation keys of the DID, so it cannot sign: send an \
-                    operation that a rotation key of your own signed";
-        return Err(DelegationError::InvalidOperation(text.to_owned()));
-    }
-    Ok(planned.sign(&server.rotation_key))
-}
-
-/// Whether the directory would still take an operation of the DID: it counts what is in the log, and this server also
-/// what it submitted without success.
-async fn check_budget(server: &Server, account: &Account, log: &[Entry]) -> Result<(), DelegationFailure> {
-    if !server.policy.plc_limits {
-        return Ok(());
-    }
-    let now = server.now();
-    let longest = limits::PLC_BUDGET.iter().map(|(span, _)| *span).max().unwrap_or_default();
-    let submitted = server.store.journaled_since(&account.did, now.minus(longest), limits::PLC_BUDGET_ROWS).await?;
-    let elsewhere = log.iter().filter(|entry| submitted.iter().all(|(cid, _)| *cid != entry.cid));
-    let mut times: Vec<Timestamp> =
-        elsewhere.map(|entry| entry.created_at).chain(submitted.iter().map(|(_, at)| *at)).collect();
-    times.sort_unstable();
-    for (span, count) in limits::PLC_BUDGET {
-        // The one that must be over before another may come.
-        if let Some(oldest) = times.iter().rev().nth(count - 1)
-            && oldest.plus(span) > now
-        {
-            return Err(DelegationError::PlcRateLimited(oldest.plus(span).since(now)).into());
-        }
-    }
-    Ok(())
-}
-
 async fn submit(
     server: &Arc<Server>,
     account: &Account,
@@ -362,59 +301,4 @@ async fn submit(
         },
     }
     Ok(changed)
-}
-
-/// Writes the records of what the document says already: no operation is needed.
-pub(super) async fn claim(
-    server: &Server,
-    account: &Account,
-    statement: Option<&Statement>,
-    entries: &[AppData],
-    change: &DelegationChange,
-) -> Result<Changed, DelegationFailure> {
-    let guard = server.locks.lock(account.id).await;
-    claim_held(server, (account, guard), statement, entries, change, Vec::new()).await
-}
-
-/// The same for whoever holds the account's lock, with events that go with it.
-pub(super) async fn claim_held(
-    server: &Server,
-    (account, guard): (&Account, AccountGuard),
-    statement: Option<&Statement>,
-    entries: &[AppData],
-    change: &DelegationChange,
-    events: Vec<UnnumberedFrame>,
-) -> Result<Changed, DelegationFailure> {
-    let rows = server.store.delegations(account.id).await?;
-    let before = rows.into_iter().find(|row| row.id == change.id).and_then(|row| row.key);
-    {
-        let _guard = guard;
-        let row = records::row(&change.id, change.key.clone(), statement);
-        let key = change.key.as_deref();
-        let noted = noted_change(server, account.id, &change.id, before.as_deref(), key);
-        match records::plan(server, account, &change.id, statement, key, entries).await? {
-            Some(mut commit) => {
-                commit.events.extend(events);
-                server.store.commit_delegation(commit, row, noted).await.map_err(|refused| match refused {
-                    CommitRefused::Store(cause) => DelegationFailure::Store(cause),
-                    CommitRefused::StaleHead { .. }
-                    | CommitRefused::BlobMissing(_)
-                    | CommitRefused::Inactive(_)
-                    | CommitRefused::OverQuota(_)
-                    | CommitRefused::Gone => DelegationError::PlcConflict.into(),
-                })?;
-            }
-            None => server.store.put_delegations(account.id, vec![row], None, events, vec![noted]).await?,
-        }
-    }
-    tell_owner_of_change(server, account, change, before.as_deref()).await;
-    Ok(Changed {
-        did: account.did.clone(),
-        id: change.id.clone(),
-        key: change.key.clone(),
-        statement: change.statement_cid,
-        operation: None,
-        state: if change.key.is_some() { ChangeState::Active } else { ChangeState::Ended },
-        nullified: Vec::new(),
-    })
 }

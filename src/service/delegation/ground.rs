@@ -83,7 +83,7 @@ pub(super) async fn entries(
     Ok(records.into_iter().map(read).collect())
 }
 
-/// The entries of an id that stand under this key and have not expired.
+/// The entries of an id that stand under this key, expired ones included: they keep their revision and their place.
 pub(super) async fn standing_entries(
     server: &Server,
     account: &Account,

@@ -5,12 +5,14 @@
 //! corrected from the log as soon as the DID document differs.
 
 mod change;
+mod claim;
 mod consent;
 mod data;
 mod generic;
 mod ground;
 mod inspect;
 mod mails;
+mod operation;
 mod read;
 mod records;
 mod refresh;

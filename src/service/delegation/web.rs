@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::{
     Changed, DelegationFailure,
-    change::{ChangeRequest, claim, claim_held, consent_to, fresh_entries, is_here, present},
+    change::{ChangeRequest, consent_to, fresh_entries, is_here, present},
+    claim::{claim, claim_held},
     consent::{Consent, Subject},
     ground::{document_key, ids_with_statements, server_keys, statements},
 };
