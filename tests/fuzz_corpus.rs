@@ -6,7 +6,7 @@
     reason = "a broken checkout may stop this test with a backtrace"
 )]
 
-use housekey::{crypto, delegation, event, ipld, lexicon, plc, repo, syntax};
+use housekey::{client::archive, crypto, delegation, event, ipld, lexicon, plc, repo, syntax};
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// A target's name and body.
@@ -28,6 +28,7 @@ const TARGETS: &[Target] = &[
     ("app_data", delegation::fuzzing::app_data),
     ("verdict", delegation::fuzzing::verdict),
     ("lexicon", lexicon::fuzzing::lexicon),
+    ("archive", archive::fuzzing::archive),
 ];
 
 /// Damaged copies that are made of each corpus file: enough to reach every branch of a header, few enough to be quick.

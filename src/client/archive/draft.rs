@@ -23,7 +23,15 @@ use crate::{
 };
 
 /// The directory that an archive is made in; removed with this.
-struct WorkDir(PathBuf);
+pub(super) struct WorkDir(pub(super) PathBuf);
+
+impl WorkDir {
+    /// Makes it, for its owner alone.
+    pub(super) fn create(path: PathBuf) -> Result<Self, ArchiveError> {
+        DirBuilder::new().mode(0o700).create(&path).map_err(|cause| unwritable(&path, cause))?;
+        Ok(Self(path))
+    }
+}
 
 impl Drop for WorkDir {
     fn drop(&mut self) {
@@ -52,9 +60,7 @@ impl Draft {
         let mut name = std::ffi::OsString::from(".");
         name.push(output.file_name().unwrap_or_default());
         name.push(format!(".{}.part", std::process::id()));
-        let path = output.with_file_name(name);
-        DirBuilder::new().mode(0o700).create(&path).map_err(|cause| unwritable(&path, cause))?;
-        let dir = WorkDir(path);
+        let dir = WorkDir::create(output.with_file_name(name))?;
         let tar = tar::Builder::new(create(&dir.0.join("archive.tar"))?);
         let list = BufWriter::new(create(&dir.0.join(BLOB_LIST))?);
         Ok(Self { output: output.to_owned(), tar, list, added: HashSet::new(), blob_bytes: 0, now, dir })

@@ -5,6 +5,8 @@ mod draft;
 mod error;
 mod from_directory;
 mod from_server;
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod manifest;
 mod opened;

@@ -74,6 +74,10 @@ impl Opened {
     /// [`ArchiveError`] names what no archive has.
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
         let unreadable = |cause| ArchiveError::File { path: path.to_owned(), verb: "read", cause };
+        // What is none, a pipe without a writer above all, must not hold the opening up.
+        if path.metadata().is_ok_and(|about| !about.is_file()) {
+            return Err(ArchiveError::NotTar("it is not a plain file".to_owned()));
+        }
         let file = File::open(path).map_err(unreadable)?;
         let about = file.metadata().map_err(unreadable)?;
         if !about.is_file() {

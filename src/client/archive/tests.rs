@@ -121,28 +121,13 @@ impl Bench {
     fn consistent(&self, spoil: impl FnOnce(&mut Vec<(String, Vec<u8>)>)) -> ArchiveError {
         let mut parts = self.parts();
         spoil(&mut parts);
-        let mut manifest: serde_json::Value = serde_json::from_slice(&parts.last().unwrap().1).unwrap();
-        for (name, bytes) in parts.iter().filter(|(name, _)| !name.starts_with(BLOBS) && name != MANIFEST) {
-            let digest = <sha2::Sha256 as sha2::Digest>::digest(bytes);
-            manifest["parts"][name] = json!({"size": bytes.len(), "sha256": data_encoding::HEXLOWER.encode(&digest)});
-        }
-        parts.last_mut().unwrap().1 = manifest.to_string().into_bytes();
+        fuzzing::fit_manifest(&mut parts).unwrap();
         self.refused(&parts)
     }
 
-    fn refused(&self, parts: &[(String, Vec<u8>)]) -> ArchiveError {
+    fn refused(&self, parts: &fuzzing::Parts) -> ArchiveError {
         let path = self.dir.path().join("bad.tar");
-        let mut tar = tar::Builder::new(File::create(&path).unwrap());
-        for (name, bytes) in parts {
-            let mut header = tar::Header::new_ustar();
-            header.set_size(bytes.len() as u64);
-            header.set_mode(0o600);
-            // As it stands: paths that the library would not write.
-            header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
-            header.set_cksum();
-            tar.append(&header, bytes.as_slice()).unwrap();
-        }
-        tar.finish().unwrap();
+        fs::write(&path, fuzzing::to_tar(parts).unwrap()).unwrap();
         self.check(&path).unwrap_err()
     }
 
@@ -281,6 +266,14 @@ fn what_comes_twice_is_missing_or_cut_off_is_refused() {
     fs::write(&path, [0; 4096]).unwrap();
     assert!(matches!(bench.check(&path), Err(ArchiveError::NotTar(_))));
     assert!(matches!(bench.check(bench.dir.path()), Err(ArchiveError::NotTar(_) | ArchiveError::File { .. })));
+}
+
+#[test]
+fn a_pipe_is_refused_and_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pipe.tar");
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    assert!(matches!(Opened::open(&path), Err(ArchiveError::NotTar(_))));
 }
 
 #[test]
