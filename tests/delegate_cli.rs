@@ -283,10 +283,85 @@ async fn an_ended_delegation_is_told_from_one_that_never_was() {
     assert!(text(&ended.stdout).contains("ended by the key"), "{}", text(&ended.stdout));
 }
 
+#[test]
+fn who_does_not_read_to_the_end_breaks_nothing_and_what_cannot_be_written_is_told() {
+    let server = Running::dev(&["--accounts", "alice"]);
+    let asked = |stdout: Stdio| {
+        let mut command = Command::new(BINARY);
+        command.args(["verify", "alice.test", "--plc", server.text("plc"), "--resolver", server.text("pds")]);
+        let child = command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code().unwrap(), text(&output.stderr))
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(asked(writer.into()), (4, String::new()), "the verdict is the same for nobody");
+    let (code, said) = asked(std::fs::File::create("/dev/full").unwrap().into());
+    assert_eq!((code, said.lines().count()), (3, 1), "{said}");
+    assert!(said.starts_with("error: standard output cannot be written"), "{said}");
+}
+
+#[test]
+fn no_failure_of_verify_looks_like_a_key_that_was_verified() {
+    let server = Running::dev(&["--accounts", "alice"]);
+    let dir = tempfile::tempdir().unwrap();
+    let pin = dir.path().join("pins.json");
+    std::fs::write(&pin, "something else").unwrap();
+    let broken = verify(&server, "alice.test", &["--pin", pin.to_str().unwrap()]);
+    assert_eq!(broken.status.code(), Some(3), "{}", text(&broken.stderr));
+    assert_eq!(text(&broken.stdout), "");
+    let missing = verify(&server, "alice.test", &["--ca-file", "/nonexistent"]);
+    assert_eq!(missing.status.code(), Some(3), "{}", text(&missing.stderr));
+    for wrong in [["--id", "UPPER"], ["--plc", "nowhere"], ["--pins", "x"]] {
+        assert_eq!(verify(&server, "alice.test", &wrong).status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn an_id_of_the_protocols_own_is_no_delegation_for_any_command() {
+    for command in [
+        &["verify", "alice.test"][..],
+        &["watch", "alice.test"],
+        &["delegate", "create", "--identifier", "alice.test", "--key", "a.key"],
+        &["delegate", "rotate", "--identifier", "alice.test", "--lost", "--next", "a.key"],
+        &["delegate", "end", "--identifier", "alice.test", "--lost"],
+        &["delegate", "data", "--identifier", "alice.test", "--key", "a.key", "--domain", "example.com"],
+    ] {
+        for id in ["atproto", "atproto_label"] {
+            let refused = housekey(&[command, &["--id", id]].concat());
+            assert_eq!(refused.status.code(), Some(2), "{command:?}");
+            assert!(text(&refused.stderr).contains("belong to the protocol"), "{}", text(&refused.stderr));
+        }
+    }
+}
+
+#[test]
+fn every_command_of_a_delegation_shows_examples() {
+    for command in [
+        &["key"][..],
+        &["key", "new"],
+        &["key", "show"],
+        &["key", "restore"],
+        &["delegate"],
+        &["delegate", "create"],
+        &["delegate", "rotate"],
+        &["delegate", "end"],
+        &["delegate", "show"],
+        &["delegate", "data"],
+        &["verify"],
+        &["watch"],
+    ] {
+        let help = housekey(&[command, &["--help"]].concat());
+        let help = text(&help.stdout);
+        let (_, examples) = help.split_once("\nExamples:\n").unwrap_or_else(|| panic!("{command:?}: {help}"));
+        assert!(examples.contains(&format!("  housekey {} ", command.join(" "))), "{command:?}: {examples}");
+    }
+}
+
 /// `housekey watch` of one DID, connected: its lines, until it is dropped.
 struct Watching {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Watching {
@@ -299,11 +374,11 @@ impl Watching {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines }
+        Self { child, lines: Some(lines) }
     }
 
     fn next(&mut self) -> Value {
-        serde_json::from_str(&self.lines.next().unwrap().unwrap()).unwrap()
+        serde_json::from_str(&self.lines.as_mut().unwrap().next().unwrap().unwrap()).unwrap()
     }
 }
 
@@ -344,4 +419,19 @@ async fn a_watcher_tells_a_reset_and_runs_its_hook() {
     drop(watching);
     let told = std::fs::read_to_string(&told).unwrap();
     assert!(told.starts_with(&format!("endorsed verified {}", keys[1].public())), "{told}");
+}
+
+#[tokio::test]
+async fn a_watcher_that_nobody_reads_says_so_and_ends() {
+    let server = Running::dev(&["--accounts", ""]);
+    let pds = FakePds::start();
+    let dora = Owned::made(&server, &pds.url).await;
+    let key = DelegateSigningKey::generate(KeyType::Ed25519, &OsEntropy);
+    let mut watching = Watching::start(&server, &dora.did, &[]);
+    pds.asked();
+    drop(watching.lines.take());
+    let (operation, statement) = dora.prepare(Some(&key), None).await;
+    pds.says(statement);
+    dora.post(&operation).await;
+    assert_eq!(watching.child.wait().unwrap().code(), Some(1));
 }

@@ -34,6 +34,11 @@ pub(super) struct Key {
 #[expect(clippy::large_enum_variant, reason = "there is one of it in a run")]
 enum Verb {
     /// Make a key; its backup in words is printed once
+    #[command(after_help = "\
+Examples:
+  housekey key new alice.key
+  housekey key new alice.key --passphrase              locked; the passphrase is asked for
+  housekey key new rotation.key --type p256 --no-words --json")]
     New {
         /// The file to make; one that exists is never overwritten
         file: PathBuf,
@@ -50,6 +55,10 @@ enum Verb {
         json: bool,
     },
     /// Show the public half of a key file
+    #[command(after_help = "\
+Examples:
+  housekey key show alice.key
+  housekey key show alice.key --words                  the backup once more")]
     Show {
         /// The file
         file: PathBuf,
@@ -64,6 +73,10 @@ enum Verb {
         json: bool,
     },
     /// Make a key file from the words of a backup
+    #[command(after_help = "\
+Examples:
+  housekey key restore again.key                       the words are asked for
+  housekey key restore again.key --words-file words.txt --expect did:key:z6Mk…")]
     Restore {
         /// The file to make; one that exists is never overwritten
         file: PathBuf,

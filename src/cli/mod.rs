@@ -1,6 +1,18 @@
 //! The command line. Every command answers in words or, with `--json`, in one line of JSON; a failure is one plain
 //! sentence on standard error.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its user")]
+#![expect(clippy::print_stderr, reason = "a command line talks to its user")]
+
+/// As the standard one, but a reader who has gone is no reason to panic.
+macro_rules! println {
+    () => { println!("") };
+    ($($text:tt)*) => {{ $crate::cli::output::line(format_args!($($text)*)); }};
+}
+
+/// As the standard one, but a reader who has gone is no reason to panic.
+macro_rules! eprintln {
+    () => { eprintln!("") };
+    ($($text:tt)*) => {{ $crate::cli::output::note(format_args!($($text)*)); }};
+}
 
 mod account;
 mod account_change;
@@ -21,12 +33,14 @@ mod invite;
 mod key;
 mod mail;
 mod migrate;
+mod output;
 mod progress;
 mod serve;
 mod timeline;
 mod verify;
 mod watch;
 
+use crate::delegation::{DelegationId, DelegationIdError};
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
 
@@ -120,6 +134,11 @@ impl Failure {
     fn usage(message: impl std::fmt::Display) -> Self {
         Self { message: message.to_string(), code: 2 }
     }
+
+    /// The same for a command whose own exit code 1 means something else; wrong usage stays what it is.
+    fn or_else_exits_with(self, code: u8) -> Self {
+        Self { code: if self.code == 1 { code } else { self.code }, ..self }
+    }
 }
 
 impl<E: std::error::Error> From<E> for Failure {
@@ -161,13 +180,22 @@ pub fn main() -> ExitCode {
     });
     // Threads that still read the disk must not hold up the end.
     runtime.shutdown_background();
-    match result {
+    match result.and_then(|code| output::check().map(|()| code)) {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("error: {}", failure.message);
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// The id that a command line names: one that a delegation may have.
+fn delegation_id(text: &str) -> Result<DelegationId, String> {
+    let id: DelegationId = text.parse().map_err(|cause: DelegationIdError| cause.to_string())?;
+    if id.is_reserved() {
+        return Err("atproto and every atproto_… belong to the protocol: a delegation has another id".to_owned());
+    }
+    Ok(id)
 }
 
 /// Prints one value as a line of JSON.

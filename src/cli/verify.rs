@@ -1,6 +1,6 @@
 //! `housekey verify`: is the key that an account names the user's own?
 
-use super::{Failure, timeline};
+use super::{Failure, delegation_id, output, timeline};
 use crate::{
     client::{
         files, outcome,
@@ -25,13 +25,13 @@ Examples:
   housekey verify alice.test --plc http://localhost:2582 --resolver http://localhost:2583
 
 Exit codes: 0 verified; 1 verified, but with a key change that nobody endorsed, an interruption, a rollback or something
-nullified; 2 unproven or mismatch; 3 something could not be fetched; 4 no delegation, or it is ended. The first of 3, 2,
-4, 1 that applies.")]
+nullified; 2 unproven or mismatch, and wrong usage; 3 something could not be fetched, or a file not be read or written;
+4 no delegation, or it is ended. The first of 3, 2, 4, 1 that applies.")]
 pub(super) struct Verify {
     /// Handle or DID
     actor: AtIdentifier,
     /// The delegation
-    #[arg(long, value_name = "ID", default_value = DelegationId::DEFAULT)]
+    #[arg(long, value_name = "ID", default_value = DelegationId::DEFAULT, value_parser = delegation_id)]
     id: DelegationId,
     #[command(flatten)]
     sources: SourceArgs,
@@ -52,7 +52,8 @@ pub(super) struct SourceArgs {
     /// The PLC directory, or a mirror that the account's server does not run
     #[arg(long, value_name = "URL", default_value = "https://plc.directory")]
     plc: Url,
-    /// A PDS or other service that resolves handles [default: DNS and the handle's website]
+    /// A PDS or other service that resolves handles, and every did:web under .test, which no DNS has [default: DNS and the
+    /// handle's website]
     #[arg(long, value_name = "URL")]
     resolver: Option<Url>,
     /// PEM file of certificate authorities to believe besides the public ones
@@ -79,6 +80,12 @@ impl SourceArgs {
 
 impl Verify {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+        let verdict = self.verdict().await.and_then(|code| output::check().map(|()| code));
+        // Who reads nothing but the exit code must not take a file that cannot be read for a key that was verified.
+        verdict.map_err(|failure| failure.or_else_exits_with(outcome::UNAVAILABLE))
+    }
+
+    async fn verdict(self) -> Result<ExitCode, Failure> {
         let sources = self.sources.open()?;
         let mut pins = self.pin.as_deref().map(Pins::read).transpose()?.unwrap_or_default();
         let handle = match &self.actor {

@@ -1,6 +1,6 @@
 //! `housekey watch`: a line, and a command, at every change of a watched key.
 
-use super::{Failure, serve::StopSignals, verify::SourceArgs};
+use super::{Failure, delegation_id, output, serve::StopSignals, verify::SourceArgs};
 use crate::{
     client::watcher::{Connection, Event, Watcher},
     delegation::DelegationId,
@@ -9,7 +9,7 @@ use crate::{
 };
 use clap::Args;
 use std::process::{ExitCode, Stdio};
-use tokio::process::Command;
+use tokio::{process::Command, sync::Notify};
 
 /// Watches the keys of accounts in the PLC directory and tells every change. What it tells comes from the verified log;
 /// the directory's stream only says when to look.
@@ -26,7 +26,7 @@ pub(super) struct Watch {
     #[arg(required = true, value_name = "ACTOR")]
     actors: Vec<AtIdentifier>,
     /// The delegation
-    #[arg(long, value_name = "ID", default_value = DelegationId::DEFAULT)]
+    #[arg(long, value_name = "ID", default_value = DelegationId::DEFAULT, value_parser = delegation_id)]
     id: DelegationId,
     #[command(flatten)]
     sources: SourceArgs,
@@ -52,10 +52,14 @@ impl Watch {
         }
         let stop = StopSignals::listen()?;
         let mut watcher = Watcher::new(sources, self.sources.plc(), dids, self.id.clone());
+        let gone = Notify::new();
         let tell = async |event: Event| {
-            self.print(&event);
+            let is_read = output::line(format_args!("{}", self.shown(&event)));
             if let Some(hook) = &self.hook {
                 run_hook(hook, &event).await;
+            }
+            if !is_read {
+                gone.notify_one();
             }
         };
         let note = |connection: Connection<'_>| match connection {
@@ -65,26 +69,22 @@ impl Watch {
         tokio::select! {
             () = watcher.run(tell, note) => {}
             () = stop.told() => {}
+            () = gone.notified() => {
+                output::check()?;
+                return Err(Failure::new("nobody reads any more what changes, so watching ended"));
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn print(&self, event: &Event) {
+    /// One line for one change.
+    fn shown(&self, event: &Event) -> String {
         if self.json {
-            match serde_json::to_string(event) {
-                Ok(line) => println!("{line}"),
-                Err(cause) => eprintln!("error: a change cannot be printed: {cause}"),
-            }
-            return;
+            return serde_json::to_string(event).unwrap_or_default();
         }
         let (at, key) = (event.at.as_deref().unwrap_or("now"), event.key.as_deref().unwrap_or("no key"));
-        println!(
-            "{at} {}#{} {}: {key}; the verdict is {}",
-            event.did,
-            event.id,
-            word(&event.kind),
-            word(&event.status)
-        );
+        let (kind, status) = (word(&event.kind), word(&event.status));
+        format!("{at} {}#{} {kind}: {key}; the verdict is {status}", event.did, event.id)
     }
 }
 

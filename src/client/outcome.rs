@@ -2,11 +2,14 @@
 
 use crate::delegation::{Status, Verdict, VsPin, verdict::Declaration, verdict::LogKind};
 
+/// The exit code where nothing is known.
+pub const UNAVAILABLE: u8 = 3;
+
 /// The exit code of a verdict. The first that applies: 3 unavailable, 2 unproven or mismatch, 4 none or ended,
 /// 1 resets, an interruption, a rollback, or something nullified; else 0, also for a key that is only recent.
 pub const fn exit_code(verdict: &Verdict) -> u8 {
     match verdict.status {
-        Status::Unavailable => 3,
+        Status::Unavailable => UNAVAILABLE,
         Status::Unproven | Status::Mismatch => 2,
         Status::None | Status::Ended => 4,
         Status::Verified => {

@@ -22,6 +22,7 @@ Examples:
   housekey delegate data --identifier alice.example.com --key alice.key --app com.example.chat --data packages.json
   housekey delegate data --identifier alice.example.com --key alice.key --domain chat.example.com
   housekey delegate data --identifier alice.example.com --key alice.key --app com.example.chat --end
+  housekey delegate data --identifier alice.example.com --key alice.key --app dev.housekey.delegation.domain --end
 
 Exit codes: 0 done and seen to be served; 1 not.")]
 #[command(group = clap::ArgGroup::new("what").required(true).args(["data", "domain", "end"]))]

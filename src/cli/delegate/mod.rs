@@ -9,7 +9,7 @@ mod show;
 use super::{
     Failure,
     ask::{self, SignInArgs},
-    print_json, timeline,
+    delegation_id, print_json, timeline,
     verify::SourceArgs,
 };
 use crate::{
@@ -92,7 +92,7 @@ struct AccountArgs {
     #[command(flatten)]
     sources: SourceArgs,
     /// The delegation
-    #[arg(long, value_name = "ID", default_value = DelegationId::DEFAULT)]
+    #[arg(long, value_name = "ID", default_value = DelegationId::DEFAULT, value_parser = delegation_id)]
     id: DelegationId,
     /// File with the passphrase of the key files [default: it is asked for where one is locked]
     #[arg(long, value_name = "FILE")]
@@ -104,9 +104,6 @@ struct AccountArgs {
 
 impl AccountArgs {
     async fn log_in(&self) -> Result<Owner, Failure> {
-        if self.id.is_reserved() {
-            return Err(Failure::usage(format!("{} is reserved: a delegation must have another id", self.id)));
-        }
         let sources = self.sources.open()?;
         let server = server(&sources, self.server.as_ref(), &self.identifier).await?;
         let question = format!("Password of {} at {}", self.identifier, server.host());
