@@ -152,7 +152,7 @@ impl Pds {
         let answer = self.send(request, MOVE_ANSWER_TIMEOUT).await?;
         if !answer.status.is_success() {
             let status = answer.status.as_u16();
-            let body = read_body(answer).await.map_err(|cause| self.unreachable(&cause))?;
+            let body = whole(answer.body, ANSWER_MAX_BYTES).await.map_err(|cause| self.unreachable(&cause))?;
             return self.read(status, &body).and(Err(CallError::Strange(self.host(), "a query")));
         }
         let text = |name: http::HeaderName| answer.headers.get(name)?.to_str().ok().map(str::to_owned);
@@ -177,7 +177,7 @@ impl Pds {
         let request = Outgoing { method: Method::POST, url: self.method(nsid)?, headers, body };
         let answer = self.send(request, MOVE_TRANSFER_TIMEOUT).await?;
         let status = answer.status.as_u16();
-        let body = read_body(answer).await.map_err(|cause| self.unreachable(&cause))?;
+        let body = whole(answer.body, ANSWER_MAX_BYTES).await.map_err(|cause| self.unreachable(&cause))?;
         self.read(status, &body)
     }
 
@@ -224,7 +224,7 @@ impl Pds {
         let answer = async {
             let answer = self.send(request, ANSWER_TIMEOUT).await?;
             let status = answer.status.as_u16();
-            let body = read_body(answer).await.map_err(|cause| self.unreachable(&cause))?;
+            let body = whole(answer.body, ANSWER_MAX_BYTES).await.map_err(|cause| self.unreachable(&cause))?;
             self.read(status, &body)
         };
         let timed_out = FetchError::TimedOut(ANSWER_TIMEOUT);
@@ -251,13 +251,33 @@ fn bearer(token: &str) -> Secret {
     Secret::new(format!("Bearer {token}"))
 }
 
-async fn read_body(mut answer: Streamed) -> Result<Vec<u8>, FetchError> {
-    let mut body = Vec::new();
-    while let Some(piece) = answer.body.next().await {
-        body.extend_from_slice(&piece?);
-        if body.len() > ANSWER_MAX_BYTES {
-            return Err(FetchError::TooLarge(ANSWER_MAX_BYTES));
+/// A whole body, within its bounds of bytes and time.
+pub(super) async fn whole(
+    mut body: BoxStream<'static, Result<Bytes, FetchError>>,
+    most: usize,
+) -> Result<Vec<u8>, FetchError> {
+    let read = async {
+        let mut all = Vec::new();
+        while let Some(piece) = body.next().await {
+            all.extend_from_slice(&piece?);
+            if all.len() > most {
+                return Err(FetchError::TooLarge(most));
+            }
         }
+        Ok(all)
+    };
+    tokio::time::timeout(ANSWER_TIMEOUT, read).await.unwrap_or(Err(FetchError::TimedOut(ANSWER_TIMEOUT)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_does_not_end_is_given_up_by_its_time_or_its_bytes() {
+        let begun = futures_util::stream::iter([Ok(Bytes::from_static(b"{"))]).chain(futures_util::stream::pending());
+        assert_eq!(whole(begun.boxed(), 10).await, Err(FetchError::TimedOut(ANSWER_TIMEOUT)));
+        let endless = futures_util::stream::repeat_with(|| Ok(Bytes::from_static(b"{{{{")));
+        assert_eq!(whole(endless.boxed(), 10).await, Err(FetchError::TooLarge(10)));
     }
-    Ok(body)
 }

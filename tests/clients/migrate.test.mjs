@@ -332,13 +332,17 @@ test('in: a code that the old server mails for each sign-in is asked for by ever
   old.stop()
 })
 
-test('in: blobs that the old server fails over, or breaks off, keep no other from coming', async () => {
+test('in: blobs that the old server fails over, or breaks off, keep neither the others nor a backup from coming', async () => {
   const own = await ownKey('olivia')
   const olivia = await signUp('olivia', npm, house, own.key)
   const before = await contents(olivia.agent, olivia.did)
   const [broken, cut] = olivia.blobs
   let spoilt = (url) => (url.includes(broken) ? 'broken' : url.includes(cut) ? 'cut' : undefined)
   const old = await middleman(npm, { spoilt: (url) => spoilt(url) })
+  const backup = ['--output', join(work, 'olivia.tar'), '--password-file', files.old, '--plc', directory.plc, '--json']
+  const { verified } = JSON.parse(await run('account', 'export', olivia.did, '--server', old.url, ...backup))
+  assert.deepEqual([verified.records, verified.blobs], [12, 0])
+  assert.deepEqual(verified.missing.sort(), [broken, cut].sort())
   const move = (...flags) => olivia.move('--from', old.url, '--rotation-key', own.file, ...flags)
   const stopped = await move()
   assert.equal(stopped.code, 1, stopped.errors)
@@ -396,6 +400,24 @@ test('out: an account that the new server has deleted meanwhile is made and fill
   await reference.admin('com.atproto.admin.deleteAccount', { did: rupert.did })
   await expect(0, rupert.move('--rotation-key', own.file))
   assert.deepEqual(await contents(await arrived(rupert), rupert.did), before)
+})
+
+test('out: a did:web under the own domain of its server cannot leave it, and is told so before anything happens', async () => {
+  const did = 'did:web:trudy.test'
+  const anyone = new AtpAgent({ service: house.url })
+  const account = { did, handle: 'trudy.test', email: 'trudy@example.com', password: OLD_PASSWORD }
+  await anyone.com.atproto.server.createAccount(account)
+  const passwords = ['--password-file', files.old, '--new-password-file', files.new]
+  const move = (...flags) =>
+    start('migrate', 'out', did, '--from', house.url, '--to', npm.url, ...common(join(work, 'trudy.json')), ...passwords, ...flags).ended
+  for (const dry of [['--dry-run'], []]) {
+    const refused = await move(...dry)
+    assert.equal(refused.code, 1, refused.errors)
+    assert.match(refused.errors, /did:web:trudy\.test cannot leave/)
+    assert.match(refused.errors, /housekey account export/)
+  }
+  assert.equal(await statusAt(npm.url, did), 'absent')
+  assert.equal(await statusAt(house.url, did), 'active')
 })
 
 test('in: a closed server lets in whoever brings a code of its administrator', async () => {

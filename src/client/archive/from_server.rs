@@ -121,7 +121,7 @@ async fn fetch_blob(
     };
     let answer = match answer {
         Ok(answer) => answer,
-        Err(cause) if cause.is_about_this() => {
+        Err(cause) if cause.is_about_this() || cause.is_breakdown() => {
             tell(Told::Note(format!("the blob {name} is not in the archive: {cause}")));
             return Ok(());
         }
@@ -129,8 +129,14 @@ async fn fetch_blob(
     };
     let kind = answer.kind.clone().unwrap_or_else(|| "application/octet-stream".to_owned());
     let (path, mut file) = draft.blob()?;
-    receive(&session.host(), answer, (&path, &mut file), MOVE_BLOB_MAX_BYTES, &mut |_, _| {}).await?;
+    let received = receive(&session.host(), answer, (&path, &mut file), MOVE_BLOB_MAX_BYTES, &mut |_, _| {}).await;
     drop(file);
+    // What is lost of one blob is no reason to have no archive of all the others.
+    if let Err(ArchiveError::Call(cause)) = &received {
+        tell(Told::Note(format!("the blob {name} is not in the archive: {cause}")));
+        return Ok(());
+    }
+    received?;
     if !draft.add_blob(cid, &kind, &path)? {
         tell(Told::Note(format!(
             "{} gave something else for the blob {name}; it is not in the archive",

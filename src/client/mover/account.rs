@@ -6,7 +6,7 @@ use super::{MoveError, Mover, Stand, identity::Credentials, strange, text};
 use crate::{
     client::pds::{CallError, Pds},
     crypto::Secret,
-    syntax::Handle,
+    syntax::{Did, Handle},
 };
 
 /// What a server says to the owner of an account that moves.
@@ -73,7 +73,9 @@ impl Mover<'_> {
 
     /// A move from where an account lived before would bring back what it was then.
     async fn require_to_live_at_old(&mut self) -> Result<(), MoveError> {
-        let old = Credentials::of(self.plan.from.fresh().await?).await?;
+        let from = self.plan.from.fresh().await?;
+        require_to_be_free(&self.plan.did, from, &describe(from).await?)?;
+        let old = Credentials::of(from).await?;
         if self.is_signed_by(&old).await? {
             return Ok(());
         }
@@ -164,20 +166,37 @@ impl Mover<'_> {
     }
 }
 
+/// A did:web under one of the old server's own domains has its document there, and that names no other server.
+pub(super) fn require_to_be_free(did: &Did, old: &Pds, described: &Value) -> Result<(), MoveError> {
+    let is_bound = did.as_str().strip_prefix("did:web:").is_some_and(|name| is_under(name, described));
+    if is_bound {
+        return Err(MoveError::Unfit(format!(
+            "{did} cannot leave {}, which serves its document under a domain of its own. Its records, blobs and preferences can: \
+             `housekey account export` makes a file of them",
+            old.host()
+        )));
+    }
+    Ok(())
+}
+
 pub(super) async fn describe(pds: &Pds) -> Result<Value, CallError> {
     pds.get("com.atproto.server.describeServer", &[]).await
 }
 
 /// The present handle where it does not belong to the old server; else its first label under the new server's first domain.
 pub(super) fn handle_there(present: &str, old: &Value, new: &Value) -> Result<Handle, MoveError> {
-    let belongs = |described: &Value| domains(described).any(|domain| present.ends_with(domain));
-    let wanted = match (belongs(old) && !belongs(new), domains(new).next(), present.split('.').next()) {
-        (true, Some(domain), Some(label)) => format!("{label}{domain}"),
-        _ => present.to_owned(),
-    };
+    let wanted =
+        match (is_under(present, old) && !is_under(present, new), domains(new).next(), present.split('.').next()) {
+            (true, Some(domain), Some(label)) => format!("{label}{domain}"),
+            _ => present.to_owned(),
+        };
     wanted
         .parse()
         .map_err(|_| MoveError::Unfit(format!("{wanted:?} cannot be the handle there: name one with --handle")))
+}
+
+fn is_under(name: &str, described: &Value) -> bool {
+    domains(described).any(|domain| name.ends_with(domain))
 }
 
 /// The domains under which a server gives handles, each with its dot.
@@ -188,6 +207,19 @@ fn domains(described: &Value) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_did_web_is_bound_to_the_server_under_whose_domain_it_is_and_others_are_free() {
+        let client = crate::outbound::TrustedClient::new(&crate::outbound::OutboundOptions::default()).unwrap();
+        let old = Pds::new("https://old.example".parse().unwrap(), crate::client::pds::Through::Trusted(client));
+        let described = json!({"availableUserDomains": [".old.example"]});
+        let free = |did: &str| require_to_be_free(&did.parse().unwrap(), &old, &described);
+        for did in ["did:web:alice.example.com", "did:web:old.example", "did:plc:ewvi7nxzyoun6zhxrhs64oiz"] {
+            assert!(free(did).is_ok(), "{did}");
+        }
+        let bound = free("did:web:alice.old.example").unwrap_err().to_string();
+        assert!(bound.contains("cannot leave https://old.example") && bound.contains("account export"), "{bound}");
+    }
 
     #[test]
     fn a_handle_of_the_old_server_gets_the_new_ones_domain_and_a_domain_of_the_owners_stays() {

@@ -1,12 +1,11 @@
 //! Looking before the identity changes, and once more at the end.
 
-use futures_util::StreamExt as _;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 use super::{MoveError, Mover, Stand, account::Status, identity::Credentials, note::KnownDelegation};
 use crate::{
-    client::pds::{CallError, Pds},
+    client::pds::{CallError, Pds, whole},
     delegation::{DelegationId, Status as Judgement},
     ipld::{Cid, car},
     limits::client::MOVE_COMMIT_CAR_BYTES,
@@ -152,18 +151,13 @@ fn compare(old: (u64, Option<Cid>), new: (u64, Option<Cid>)) -> Comparison {
 async fn root_of(pds: &Pds, did: &Did, commit: &str) -> Result<Option<Cid>, MoveError> {
     const METHOD: &str = "com.atproto.sync.getBlocks";
     let wanted: Cid = commit.parse().map_err(|_| CallError::Strange(pds.host(), "checkAccountStatus"))?;
-    let mut answer = match pds.download(METHOD, &[("did", did.as_str()), ("cids", commit)]).await {
+    let answer = match pds.download(METHOD, &[("did", did.as_str()), ("cids", commit)]).await {
         Ok(answer) => answer,
         Err(cause) if cause.is_unknown_method() => return Ok(None),
         Err(cause) => return Err(cause.into()),
     };
-    let mut bytes = Vec::new();
-    while let Some(piece) = answer.body.next().await {
-        bytes.extend_from_slice(&piece.map_err(|cause| CallError::Unreachable(pds.host(), cause.to_string()))?);
-        if bytes.len() > MOVE_COMMIT_CAR_BYTES {
-            return Err(CallError::Strange(pds.host(), METHOD).into());
-        }
-    }
+    let bytes = whole(answer.body, MOVE_COMMIT_CAR_BYTES).await;
+    let bytes = bytes.map_err(|cause| CallError::Unreachable(pds.host(), cause.to_string()))?;
     let strange = || CallError::Strange(pds.host(), METHOD);
     let blocks = car::read_blocks(&bytes).map_err(|_| strange())?;
     let (_, block) = blocks.into_iter().find(|(cid, _)| *cid == wanted).ok_or_else(strange)?;

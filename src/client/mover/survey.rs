@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     MoveError, Standing,
-    account::{Status, describe, handle_there},
+    account::{Status, describe, handle_there, require_to_be_free},
     text,
 };
 use crate::{
@@ -56,12 +56,14 @@ impl Survey {
         has_own_key: bool,
     ) -> Result<Self, MoveError> {
         let old = from.fresh().await?;
+        let left = describe(old).await?;
+        require_to_be_free(did, old, &left)?;
         let status = Status::of(old).await?;
         let described = describe(to).await?;
         let now = old.get("com.atproto.server.getSession", &[]).await?;
         let handle = match handle {
             Some(handle) => handle,
-            None => handle_there(&text(&now, "handle").unwrap_or_default(), &describe(old).await?, &described)?,
+            None => handle_there(&text(&now, "handle").unwrap_or_default(), &left, &described)?,
         };
         let signer = match (did.is_plc(), has_own_key) {
             (false, _) => Signer::Publisher,
