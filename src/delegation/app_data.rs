@@ -330,23 +330,27 @@ pub fn check_put(
     })
 }
 
-/// Whether these entries, and no others, can stand under a new key: what a change of the key may bring along.
+/// Whether a change may bring these entries along, beside those that are there under its key already: none as a rule, but a
+/// key that is claimed, or named again, may have some.
 ///
 /// # Errors
 /// [`DelegationError::InvalidAssociatedData`] for any that is not valid, two of one app, or too many;
-/// [`DelegationError::StaleRevision`] never.
-pub fn check_resigned(
+/// [`DelegationError::StaleRevision`] for one that is not later than what is there.
+pub fn check_brought(
     entries: &[AppData],
+    existing: &[AppData],
     delegation: (&Did, &DelegationId),
     key: &DelegateKey,
     now: Timestamp,
 ) -> Result<(), DelegationError> {
-    if entries.len() > limits::APP_DATA_MAX_ENTRIES {
-        let max = limits::APP_DATA_MAX_ENTRIES;
+    let stay = existing.iter().filter(|other| entries.iter().all(|entry| entry.app != other.app));
+    let max = limits::APP_DATA_MAX_ENTRIES;
+    if entries.len().saturating_add(stay.count()) > max {
         return Err(DelegationError::InvalidAssociatedData(format!("at most {max} entries are allowed")));
     }
     for (index, entry) in entries.iter().enumerate() {
-        check_put(&[], entry, delegation, key, now)?;
+        // None makes room for another: all of them fit.
+        check_put(existing, entry, delegation, key, now)?;
         if entries.iter().take(index).any(|other| other.app == entry.app) {
             return Err(DelegationError::InvalidAssociatedData(format!("there are two entries of {}", entry.app)));
         }

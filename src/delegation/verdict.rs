@@ -195,7 +195,9 @@ impl Assessment {
     /// Whether a statement speaks of more than the log shows. The statements may simply have been fetched later: read
     /// the log once more before the verdict is shown.
     pub fn wants_newer_log(&self) -> bool {
-        self.ignored.iter().any(|ignored| matches!(ignored.fault, Fault::HiddenLog | Fault::Nowhere))
+        self.ignored
+            .iter()
+            .any(|ignored| matches!(ignored.fault, Fault::HiddenLog | Fault::PrevAbsent | Fault::Nowhere))
     }
 
     /// What to remember, where there is something that may be: a verified or ended delegation.

@@ -29,6 +29,10 @@ pub const APP_DATA_MAX_BYTES: usize = 32 * 1024;
 /// Entries of associated data per id, ended ones included.
 pub const APP_DATA_MAX_ENTRIES: usize = 32;
 
+/// Bytes of a request that changes a delegation: 32 entries of the greatest size, their bytes in base64, with room for a
+/// statement and an operation.
+pub const CHANGE_BODY_BYTES: usize = 2 << 20;
+
 /// How far ahead an entry's `rev` may lie: clocks differ, but a rev far ahead could never be followed by another.
 pub const APP_DATA_REV_MAX_AHEAD: Duration = Duration::from_mins(5);
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     clock::Timestamp,
-    delegation::app_data::{AppDataFault, check_entry, check_put, check_resigned},
+    delegation::app_data::{AppDataFault, check_brought, check_entry, check_put},
     ipld::{Map, Value},
     limits::delegation as limits,
     syntax::Tid,
@@ -174,14 +174,23 @@ fn the_33rd_entry_takes_the_place_of_the_oldest_ended_one_or_none() {
 #[test]
 fn entries_that_a_key_change_brings_along_are_signed_by_the_new_key() {
     let world = world();
-    let check = |entries: &[AppData]| {
-        check_resigned(entries, (&world.did, &world.id), &key(2).public(), world.now).map_err(|error| error.name())
+    let beside = |entries: &[AppData], existing: &[AppData]| {
+        let (delegation, key) = ((&world.did, &world.id), key(2).public());
+        check_brought(entries, existing, delegation, &key, world.now).map_err(|error| error.name())
     };
+    let check = |entries: &[AppData]| beside(entries, &[]);
     let of = |n: u64, app: &str| world.entry(app, Some(Map::new()), &key(n));
     assert_eq!(check(&[of(2, APP), of(2, "com.example.other")]), Ok(()));
     assert_eq!(check(&[of(2, APP), of(1, "com.example.other")]), Err("InvalidAssociatedData"));
     assert_eq!(check(&[of(2, APP), of(2, APP)]), Err("InvalidAssociatedData"));
     assert_eq!(check(&vec![of(2, APP); 33]), Err("InvalidAssociatedData"));
+
+    // Where the key has entries already, they keep their revisions and their places.
+    assert_eq!(beside(&[of(2, APP)], &[of(2, APP)]), Err("StaleRevision"));
+    assert_eq!(beside(&[of(2, APP)], &[of(1, APP)]), Ok(()), "that of another key leaves");
+    let many: Vec<AppData> = (0..32).map(|n| of(2, &format!("com.example.app{n}"))).collect();
+    assert_eq!(beside(&[of(2, APP)], &many[..31]), Ok(()));
+    assert_eq!(beside(&[of(2, APP)], &many), Err("InvalidAssociatedData"));
 }
 
 #[test]

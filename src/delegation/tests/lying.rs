@@ -253,6 +253,17 @@ fn a_log_cut_by_its_last_operation_alone_asks_to_be_read_again() {
     // Nobody can tell this from a change that is just being made: the log must be read once more.
     assert_eq!(fault_of(&seen, &statement), Some(Fault::Nowhere));
     assert!(seen.wants_newer_log());
+
+    // Two operations later, with a key that nobody endorsed.
+    world.pass(hours(1));
+    world.delegate(&key(3), None);
+    world.pass(hours(1));
+    world.delegate(&key(4), None);
+    let statement = world.statements.last().unwrap().clone();
+    world.log.truncate(world.log.len() - 2);
+    let seen = world.assess();
+    assert_eq!(fault_of(&seen, &statement), Some(Fault::PrevAbsent));
+    assert!(seen.wants_newer_log());
 }
 
 #[test]

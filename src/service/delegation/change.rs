@@ -8,7 +8,7 @@ use super::{
     ChangeState, Changed, DelegationFailure,
     claim::claim,
     consent::{Consent, Subject},
-    ground::{invalid_statement, log_of, server_keys, verified},
+    ground::{invalid_statement, log_of, server_keys, standing_entries, verified},
     journal_failure,
     operation::{check_budget, operation, same_operation},
     web,
@@ -19,7 +19,7 @@ use crate::{
         Account as Checked, AppData, CheckedStatement, DelegationError, DelegationId, Effect, Ground, Purpose, Session,
         Statement, VerifiedLog,
         anchor::{Anchor, IdLog},
-        app_data::check_resigned,
+        app_data::check_brought,
         check_form, check_statement,
     },
     ipld::Cid,
@@ -81,7 +81,7 @@ pub async fn change(
     let keys = server_keys(server, account);
     let facts = plc_account(account, &verified, &ids, &keys, server.now());
     let checked = check_statement(&statement, purpose, &facts)?;
-    let entries = fresh_entries(account, &statement, &checked, &request.app_data, server.now())?;
+    let entries = brought_entries(server, account, &statement, &checked, &request.app_data).await?;
     let consent = consent_to(server, account, session, &checked, request.token.as_deref()).await?;
     let change = DelegationChange {
         id: statement.id().clone(),
@@ -175,14 +175,14 @@ pub(super) async fn delegated_ids(
     Ok(ids)
 }
 
-/// The entries that the request brings along for the new key.
-pub(super) fn fresh_entries(
+/// The entries that the request brings along for its key.
+pub(super) async fn brought_entries(
+    server: &Server,
     account: &Account,
     statement: &Statement,
     checked: &CheckedStatement,
     json: &[Json],
-    now: Timestamp,
-) -> Result<Vec<AppData>, DelegationError> {
+) -> Result<Vec<AppData>, DelegationFailure> {
     if json.is_empty() {
         return Ok(Vec::new());
     }
@@ -190,7 +190,8 @@ pub(super) fn fresh_entries(
     let key = checked.key.as_ref().ok_or_else(|| invalid("an ended delegation has no associated data".to_owned()))?;
     let entries = json.iter().map(AppData::from_json).collect::<Result<Vec<_>, _>>();
     let entries = entries.map_err(|cause| invalid(cause.to_string()))?;
-    check_resigned(&entries, (&account.did, statement.id()), key, now)?;
+    let existing = standing_entries(server, account, statement.id(), &key.to_string()).await?;
+    check_brought(&entries, &existing, (&account.did, statement.id()), key, server.now())?;
     Ok(entries)
 }
 

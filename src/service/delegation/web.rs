@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Changed, DelegationFailure,
-    change::{ChangeRequest, consent_to, fresh_entries, is_here, present},
+    change::{ChangeRequest, brought_entries, consent_to, is_here, present},
     claim::{claim, claim_held},
     consent::{Consent, Subject},
     ground::{document_key, ids_with_statements, server_keys, statements},
@@ -38,7 +38,7 @@ pub(super) async fn change(
         return Ok(present(account, statement, ground.key, None));
     }
     let checked = ground.check(server, account, purpose, statement)?;
-    let entries = fresh_entries(account, statement, &checked, &request.app_data, server.now())?;
+    let entries = brought_entries(server, account, statement, &checked, &request.app_data).await?;
     let consent = consent_to(server, account, session, &checked, request.token.as_deref()).await?;
     if request.operation.is_some() {
         return Err(DelegationError::InvalidOperation("a did:web has no PLC operations".to_owned()).into());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::answers::{ChangeInput, ChangeOutput, changed};
 use crate::{
     delegation::Purpose,
-    limits::http::WRITE_BODY_BYTES,
+    limits::delegation::CHANGE_BODY_BYTES,
     service::Server,
     xrpc::{Json, Procedure, XrpcError, auth::OwnerAccess},
 };
@@ -15,7 +15,7 @@ pub struct CreateDelegation;
 
 impl Procedure for CreateDelegation {
     const NSID: &'static str = "dev.housekey.delegation.createDelegation";
-    const MAX_BODY: usize = WRITE_BODY_BYTES;
+    const MAX_BODY: usize = CHANGE_BODY_BYTES;
     type Auth = OwnerAccess;
     type Input = Json<ChangeInput>;
     type Output = Json<ChangeOutput>;

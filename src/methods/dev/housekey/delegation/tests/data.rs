@@ -82,6 +82,48 @@ async fn entries_of_the_key_before_leave_unless_the_change_brings_them_along() {
 }
 
 #[tokio::test]
+async fn a_claim_brings_nothing_older_than_what_is_there_and_not_one_too_many() {
+    let first = key(KeyType::Ed25519, 1);
+    let alice = Alice::with(&first).await;
+    let most = crate::limits::delegation::APP_DATA_MAX_ENTRIES;
+    let app = |number: usize| format!("com.example.app{number}");
+    for number in 0..most {
+        let entry = alice.entry(&app(number), Some(json!({})), &first, 5);
+        alice.post(PUT, &json!({ "entry": entry })).await.ok();
+    }
+    let before = apps(&alice).await;
+    let statement = alice.claim(&first, None);
+    let code = alice.code(&json!({ "statement": statement })).await;
+    let claim = |entry: Json| json!({ "statement": statement, "token": code, "appData": [entry] });
+    for (app, number, error) in
+        [(app(0), 4, "StaleRevision"), (app(0), 5, "StaleRevision"), (app(most), 6, "InvalidAssociatedData")]
+    {
+        let refused = alice.post(CREATE, &claim(alice.entry(&app, Some(json!({})), &first, number))).await;
+        assert_eq!(refused.error(), (400, error), "{app} {number}");
+    }
+    assert_eq!((apps(&alice).await, alice.records().await.len()), (before, 1), "nothing was changed");
+    let later = alice.entry(&app(0), Some(json!({ "new": true })), &first, 6);
+    alice.post(CREATE, &claim(later.clone())).await.ok();
+    let after = apps(&alice).await;
+    assert_eq!((&after[app(0)], after.as_object().unwrap().len()), (&later, most));
+}
+
+#[tokio::test]
+async fn a_change_brings_along_as_much_as_an_id_may_have() {
+    let (first, second) = (key(KeyType::Ed25519, 1), key(KeyType::Ed25519, 2));
+    let alice = Alice::with(&first).await;
+    // As many bytes as make 32 KiB with the map around them.
+    let bytes = data_encoding::BASE64_NOPAD.encode(&vec![0xa5; 32 * 1024 - 6]);
+    let data = json!({ "x": { "$bytes": bytes } });
+    let entries: Vec<Json> = (0..crate::limits::delegation::APP_DATA_MAX_ENTRIES)
+        .map(|number| alice.entry(&format!("com.example.app{number}"), Some(data.clone()), &second, 0))
+        .collect();
+    let statement = alice.claim(&second, Some(&first));
+    alice.post(UPDATE, &json!({ "statement": statement, "appData": entries })).await.ok();
+    assert_eq!(apps(&alice).await.as_object().unwrap().len(), entries.len());
+}
+
+#[tokio::test]
 async fn an_expired_entry_is_not_shown() {
     let first = key(KeyType::Ed25519, 1);
     let alice = Alice::with(&first).await;
