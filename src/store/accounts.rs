@@ -226,7 +226,7 @@ impl Store {
         self.point(|conn| account(conn, QUERY, [handle.as_str()]))
     }
 
-    /// The DID of the account with this handle, from memory where it can.
+    /// The DID of the active account with this handle, from memory where it can.
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
@@ -236,7 +236,8 @@ impl Store {
             Ok(did) => return Ok(Some(did)),
             Err(forgotten) => forgotten,
         };
-        let did = self.account_by_handle(handle).await?.map(|account| account.did);
+        let account = self.account_by_handle(handle).await?.filter(|account| account.state == AccountState::Active);
+        let did = account.map(|account| account.did);
         if let Some(did) = &did {
             handles.learn(handle, did, forgotten);
         }

@@ -6,6 +6,8 @@ mod dev_mail;
 mod metrics;
 mod pds;
 mod plc_directory;
+#[cfg(test)]
+mod shown_tests;
 
 pub use metrics::MetricsSite;
 pub use pds::PdsSite;

@@ -1,19 +1,12 @@
 //! Tests of the pages.
 
 use super::*;
-use crate::{
-    clock::Timestamp,
-    event::{self, AccountStatus, Frame},
-    service::{
-        accounts::{SignUp, SignUpError, SignedUp, create_account},
-        blobs::{Upload, upload},
-        deletion::delete_by_admin,
-        identity::update_handle,
-        testing::{As, World},
-    },
-    sync::{Feed, Item, subscribe},
+use crate::service::{
+    accounts::{SignUp, SignUpError, create_account},
+    deletion::delete_by_admin,
+    identity::update_handle,
+    testing::World,
 };
-use futures_util::StreamExt;
 use std::net::Ipv4Addr;
 
 fn body(reply: &Reply) -> String {
@@ -109,110 +102,4 @@ fn only_names_below_a_handle_domain_are_ours() {
     for other in ["pds.example.com", "evilpds.example.com", "alice.example.com", ".pds.example.com"] {
         assert!(!is_service_domain(&domains, other), "{other}");
     }
-}
-
-/// What a stranger can ask for that shows something of alice's.
-async fn shown(world: &World, alice: &SignedUp, record: &Value, blob: &str) -> Vec<String> {
-    let did = &alice.account.did;
-    let (cid, place) = (record["cid"].as_str().unwrap(), "collection=com.example.note&rkey=a");
-    let mut shown = Vec::new();
-    for target in [
-        format!("com.atproto.sync.getRepo?did={did}"),
-        format!("com.atproto.sync.getLatestCommit?did={did}"),
-        format!("com.atproto.sync.getHead?did={did}"),
-        format!("com.atproto.sync.getCheckout?did={did}"),
-        format!("com.atproto.sync.getRecord?did={did}&{place}"),
-        format!("com.atproto.sync.getBlocks?did={did}&cids={cid}"),
-        format!("com.atproto.sync.listBlobs?did={did}"),
-        format!("com.atproto.sync.getBlob?did={did}&cid={blob}"),
-        format!("com.atproto.repo.describeRepo?repo={did}"),
-        format!("com.atproto.repo.listRecords?repo={did}&collection=com.example.note"),
-        format!("com.atproto.repo.getRecord?repo={did}&{place}"),
-        "com.atproto.repo.describeRepo?repo=alice.test".to_owned(),
-        format!("dev.housekey.delegation.getDelegation?actor={did}&id=e2ee"),
-        format!("dev.housekey.delegation.listDelegations?actor={did}"),
-        format!("dev.housekey.delegation.getAssociatedData?actor={did}&id=e2ee"),
-    ] {
-        let status = world.status_of(&target, As::Nobody).await;
-        if status == 200 {
-            shown.push(target.split('?').next().unwrap_or_default().to_owned());
-        }
-        assert!(status == 200 || (400..500).contains(&status), "{target}: {status}");
-    }
-    for path in ["/.well-known/atproto-did", "/.well-known/atproto-delegation?id=e2ee"] {
-        if ask(world, "alice.test", path).await.0 == 200 {
-            shown.push(path.to_owned());
-        }
-    }
-    let listed = world.get("com.atproto.sync.listReposByCollection?collection=com.example.note", As::Nobody).await.ok();
-    if listed.to_string().contains(did.as_str()) {
-        shown.push("listReposByCollection".to_owned());
-    }
-    let feed = Feed::new(&world.server.store, &world.server.tasks, Timestamp::EPOCH);
-    let newest = *world.server.store.latest_seq().borrow();
-    let mut stream = subscribe(feed, Some(0)).await.unwrap();
-    loop {
-        let Some(Item::Frame(frame)) = stream.next().await else { panic!("the stream ended") };
-        let (of, seq, word) = match Frame::decode(&frame).unwrap() {
-            Frame::Commit(frame) => (frame.repo, frame.seq, "commits"),
-            Frame::Sync(frame) => (frame.did, frame.seq, "syncs"),
-            Frame::Identity(frame) => (frame.did, frame.seq, "identities"),
-            Frame::Account(frame) => (frame.did, frame.seq, "accounts"),
-            Frame::Info(_) | Frame::Error(_) => continue,
-        };
-        if of == *did && matches!(word, "commits" | "syncs") && !shown.iter().any(|shown| shown == word) {
-            shown.push(word.to_owned());
-        }
-        if seq == newest {
-            return shown;
-        }
-    }
-}
-
-#[tokio::test]
-async fn takedown_suspension_and_deletion_leave_nothing_readable_and_a_takedown_that_is_lifted_shows_all_again() {
-    let world = World::new().await;
-    let (alice, bob) = (world.signed_up("alice").await, world.signed_up("bobby").await);
-    let me = As::Bearer(&alice.tokens.access_jwt);
-    let row = {
-        let body = futures_util::stream::iter([Ok::<_, ()>(Bytes::from_static(b"a picture"))]);
-        upload(&world.server, &alice.account, Upload { content_type: None, content_length: None, body }).await.unwrap()
-    };
-    let (did, blob) = (alice.account.did.clone(), row.cid.to_string());
-    let file = json!({ "$type": "blob", "ref": { "$link": blob }, "mimeType": row.mime_type, "size": row.size });
-    let record = json!({ "$type": "com.example.note", "file": file });
-    let input = json!({ "repo": did, "collection": "com.example.note", "rkey": "a", "record": record });
-    let record = world.post("com.atproto.repo.putRecord", me, &input).await.ok();
-    let all = shown(&world, &alice, &record, &blob).await;
-    for known in
-        ["com.atproto.sync.getRepo", "com.atproto.repo.getRecord", "/.well-known/atproto-did", "commits", "syncs"]
-    {
-        assert!(all.iter().any(|shown| shown == known), "{known}: {all:?}");
-    }
-    let subject = json!({ "$type": "com.atproto.admin.defs#repoRef", "did": did });
-    let update = async |world: &World, what: &str, applied: bool| {
-        let input = json!({ "subject": subject, what: { "applied": applied } });
-        world.post("com.atproto.admin.updateSubjectStatus", As::Admin, &input).await.ok();
-        // So that the account's own event is not the last of the stream.
-        let input = json!({ "handle": "bobby.test" });
-        world.post("com.atproto.identity.updateHandle", As::Bearer(&bob.tokens.access_jwt), &input).await.ok();
-    };
-    for what in ["suspended", "takedown"] {
-        update(&world, what, true).await;
-        assert_eq!(shown(&world, &alice, &record, &blob).await, Vec::<String>::new(), "{what}");
-        update(&world, what, false).await;
-        assert_eq!(shown(&world, &alice, &record, &blob).await, all, "{what} was lifted");
-    }
-    update(&world, "takedown", true).await;
-    let world = world.restart().await;
-    assert_eq!(shown(&world, &alice, &record, &blob).await, Vec::<String>::new(), "after a restart");
-    update(&world, "takedown", false).await;
-    // Only the first transaction: nothing was purged yet.
-    let now = world.server.now();
-    let event = event::account(&did, Some(AccountStatus::Deleted), now);
-    assert!(world.server.store.begin_deletion(alice.account.id, event, now).await.unwrap());
-    update_handle(&world.server, &bob.account, "bobby.test").await.unwrap();
-    assert_eq!(shown(&world, &alice, &record, &blob).await, Vec::<String>::new(), "deleted");
-    let world = world.restart().await;
-    assert_eq!(shown(&world, &alice, &record, &blob).await, Vec::<String>::new(), "deleted, after a restart");
 }

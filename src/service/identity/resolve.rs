@@ -47,7 +47,7 @@ pub enum ResolveIdentityError {
     Store(#[from] StoreError),
 }
 
-/// What a handle points to: an account here, nothing if it would have to be one, else what its domain says.
+/// What a handle points to: an active account here, nothing if it would have to be one, else what its domain says.
 ///
 /// # Errors
 /// [`ResolveIdentityError`].
@@ -111,8 +111,8 @@ pub async fn resolve_identity(
 
 /// The handle that a document names, if it points back.
 async fn verified(server: &Server, named: &Handle, document: &DidDocument) -> Result<Option<Handle>, StoreError> {
-    if let Some(account) = server.store.account_by_handle(named).await? {
-        return Ok((account.did == document.did).then(|| named.clone()));
+    if let Some(did) = server.store.did_by_handle(named).await? {
+        return Ok((did == document.did).then(|| named.clone()));
     }
     if server.policy.is_service_handle(named) {
         return Ok(None);
