@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    GuessError, PasswordsBusy, Server,
+    CheckPasswordError, PasswordsBusy, Server,
     credentials::{BadPassword, check_new_password},
     email::{EmailError, parse_email},
     handles::{HandleError, check_handle_of, check_own_reservations, check_service_handle, parse_handle},
@@ -69,9 +69,9 @@ pub enum SignUpError {
          sign in with it by com.atproto.server.createSession"
     )]
     MovingAlready(Did),
-    /// Too many passwords were wrong lately.
+    /// Whether the password is the one from before was not found out.
     #[error(transparent)]
-    Guess(#[from] GuessError),
+    Check(#[from] CheckPasswordError),
     /// A did:web that this server does not make.
     #[error("{0}")]
     WebDid(&'static str),

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::{
-    PasswordsBusy, Server, codes,
+    Origin, PasswordsBusy, Server, codes,
     email::parse_address,
     mails::{self, MailFailure, letters},
     security_log,
 };
 use crate::{
     limits::{accounts as limits, mail as mail_limits},
-    store::{Account, CodeChange, CodePurpose, SecurityKind, StoreError},
+    store::{Account, CodeChange, CodePurpose, ResetRequest, SecurityKind, StoreError},
+    throttle::network_of,
 };
 
 /// Why a password cannot be set.
@@ -88,7 +89,10 @@ pub async fn request_reset(server: &Server, email: &str) -> Result<(), MailFailu
         return Err(MailFailure::NotConfigured);
     }
     if let Ok(email) = parse_address(Some(email)) {
-        server.store.ask_for_reset(&email).await?;
+        let from = Origin::current();
+        let address = from.as_ref().map(|from| network_of(from.address).to_string());
+        let asked = ResetRequest { email, address, agent: from.and_then(|from| from.agent) };
+        server.store.ask_for_reset(asked).await?;
         mails::wake(server).await;
     }
     Ok(())
@@ -104,17 +108,24 @@ pub(super) async fn answer_reset_requests(server: &Server) -> Result<(), StoreEr
         if asked.is_empty() {
             return Ok(());
         }
-        for email in asked {
-            if let Some(account) = server.store.account_by_email(&email).await? {
-                match codes::enqueue(server, &account, CodePurpose::ResetPassword).await {
+        for asked in asked {
+            if let Some(account) = server.store.account_by_email(&asked.email).await? {
+                // The log names whoever asked, not whoever hands mails over.
+                let answer = codes::enqueue(server, &account, CodePurpose::ResetPassword);
+                match Origin::carry(origin_of(&asked), Box::pin(answer)).await {
                     Ok(()) => {}
                     Err(MailFailure::Store(cause)) => return Err(cause),
                     Err(cause) => tracing::warn!(did = %account.did, "no code for a new password was mailed: {cause}"),
                 }
             }
-            server.store.forget_reset_request(&email).await?;
+            server.store.forget_reset_request(&asked.email).await?;
         }
     }
+}
+
+fn origin_of(asked: &ResetRequest) -> Option<Origin> {
+    let address = asked.address.as_ref()?.parse().ok()?;
+    Some(Origin::new(address, asked.agent.as_deref()))
 }
 
 /// Sets a password with a mailed code, ends every session of the account, and tells the owner. Gives the account.

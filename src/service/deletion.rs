@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use super::{
-    PasswordsBusy, Server,
+    CheckPasswordError, Server,
     codes::{self, CodeError},
+    guesses::check_password,
     states::{Capability, allows},
 };
 use crate::{
@@ -35,9 +36,9 @@ pub enum DeleteError {
     /// Its identity is being changed.
     #[error("a change of this identity is still under way: try again in a few minutes")]
     Conflict,
-    /// Too many passwords are waiting.
+    /// Whether it is the account's was not found out.
     #[error(transparent)]
-    Busy(#[from] PasswordsBusy),
+    Password(#[from] CheckPasswordError),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -55,7 +56,7 @@ pub async fn delete_own(server: &Arc<Server>, did: &Did, password: String, code:
     if !allows(&account.state, Capability::Delete) {
         return Err(DeleteError::NotFound);
     }
-    if !server.passwords.verify(password, account.password_hash.clone()).await? {
+    if !check_password(server, &account, password, "to delete the account").await? {
         return Err(DeleteError::WrongPassword);
     }
     codes::take(server, &account, CodePurpose::DeleteAccount, code, None).await?;

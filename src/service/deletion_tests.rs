@@ -24,9 +24,13 @@ const DELETE: &str = "com.atproto.server.deleteAccount";
 const CODE: &str = "ABCDE-FGHIJ";
 
 async fn put_code(world: &World, account: &Account) {
+    put_code_for(world, account, CodePurpose::DeleteAccount).await;
+}
+
+async fn put_code_for(world: &World, account: &Account, purpose: CodePurpose) {
     let hash = Sha256::digest(CODE.as_bytes()).into();
-    let ends = world.server.now().plus(Duration::from_mins(15));
-    let code = NewCode { account: account.id, purpose: CodePurpose::DeleteAccount, hash, expires_at: ends };
+    let expires_at = world.server.now().plus(Duration::from_mins(15));
+    let code = NewCode { account: account.id, purpose, hash, expires_at };
     world.server.store.put_code(code, None).await.unwrap();
 }
 
@@ -48,12 +52,15 @@ async fn blob(world: &World, account: &Account, text: &'static str) -> Cid {
     row.cid
 }
 
-/// An account with records, two blobs (one of them bob's as well), a code and sessions; and bob.
+/// An account with records, two blobs (one of them bob's as well), codes, a mail and sessions; and bob.
 struct Scene {
     alice: SignedUp,
     bob: SignedUp,
     own: Cid,
     shared: Cid,
+    /// Commit and one record of alice's.
+    head: Json,
+    rkey: String,
 }
 
 async fn scene(world: &World) -> Scene {
@@ -72,15 +79,35 @@ async fn scene(world: &World) -> Scene {
     let shared = blob(world, &alice.account, "both have this").await;
     assert_eq!(blob(world, &bob.account, "both have this").await, shared);
     put_code(world, &alice.account).await;
-    Scene { alice, bob, own, shared }
+    put_code_for(world, &alice.account, CodePurpose::ResetPassword).await;
+    let me = As::Bearer(&alice.tokens.access_jwt);
+    world.post("com.atproto.server.requestEmailConfirmation", me, &Json::Null).await.ok();
+    let did = &alice.account.did;
+    let head = world.get(&format!("com.atproto.sync.getLatestCommit?did={did}"), As::Nobody).await.ok();
+    let list = format!("com.atproto.repo.listRecords?repo={did}&collection=com.example.note&limit=1");
+    let listed = world.get(&list, As::Nobody).await.ok();
+    let rkey = listed["records"][0]["uri"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    Scene { alice, bob, own, shared, head, rkey }
 }
 
 /// Nothing of alice can be read, by anybody; bob is as he was.
 async fn nothing_is_readable(world: &World, scene: &Scene) {
     let did = &scene.alice.account.did;
     let me = As::Bearer(&scene.alice.tokens.access_jwt);
+    let place = format!("collection=com.example.note&rkey={}", scene.rkey);
     for target in [
         format!("com.atproto.sync.getRepo?did={did}"),
+        format!("com.atproto.sync.getCheckout?did={did}"),
+        format!("com.atproto.sync.getHead?did={did}"),
+        format!("com.atproto.sync.getRecord?did={did}&{place}"),
+        format!("com.atproto.sync.getBlocks?did={did}&cids={}", scene.head["cid"].as_str().unwrap()),
+        format!("com.atproto.repo.getRecord?repo={did}&{place}"),
+        "com.atproto.identity.resolveHandle?handle=alice.test".to_owned(),
+        format!("com.atproto.admin.getAccountInfo?did={did}"),
+        format!("com.atproto.admin.getSubjectStatus?did={did}"),
+        format!("com.atproto.admin.getSubjectStatus?uri=at://{did}/com.example.note/{}", scene.rkey),
+        format!("com.atproto.admin.getSubjectStatus?did={did}&blob={}", scene.own),
+        format!("dev.housekey.account.listSecurityEvents?did={did}"),
         format!("com.atproto.sync.getLatestCommit?did={did}"),
         format!("com.atproto.sync.getRepoStatus?did={did}"),
         format!("com.atproto.sync.listBlobs?did={did}"),
@@ -105,6 +132,18 @@ async fn nothing_is_readable(world: &World, scene: &Scene) {
     assert_eq!(info.error(), (400, "NotFound"));
     let repos = world.get("com.atproto.sync.listRepos", As::Nobody).await.ok();
     assert_eq!(repos["repos"].as_array().unwrap().len(), 1);
+    for target in [
+        "com.atproto.sync.listReposByCollection?collection=com.example.note",
+        "com.atproto.admin.searchAccounts",
+        &format!("com.atproto.admin.getAccountInfos?dids={did}&dids={}", scene.bob.account.did),
+        "dev.housekey.admin.listMails",
+    ] {
+        let list = world.get(target, As::Admin).await.ok().to_string();
+        assert!(!list.contains(did.as_str()) && !list.contains("alice@example.com"), "{target}: {list}");
+    }
+    let input = json!({ "token": CODE, "password": "another horse" });
+    let reset = world.post("com.atproto.server.resetPassword", As::Nobody, &input).await;
+    assert_eq!(reset.error(), (400, "InvalidToken"), "nobody has a code any more");
 
     let bob = &scene.bob.account.did;
     let head = world.get(&format!("com.atproto.sync.getLatestCommit?did={bob}"), As::Nobody).await;

@@ -6,9 +6,12 @@
 //! draw on it. A password is drawn for before it is checked and given back when it was right, so that a thousand tries at
 //! once count like a thousand in a row.
 
-use super::{Origin, Server, security_log::noted_address};
+use super::{
+    Origin, PasswordsBusy, Server,
+    security_log::{self, noted_address},
+};
 use crate::{
-    store::{Account, StoreError},
+    store::{Account, SecurityKind, StoreError},
     throttle::{Bucket, Draw, Drawn, Exceeded, Key},
 };
 
@@ -36,6 +39,40 @@ pub enum GuessError {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Why it was not found out whether a password is right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CheckPasswordError {
+    /// It may not be tried.
+    #[error(transparent)]
+    Guess(#[from] GuessError),
+    /// Too many passwords are waiting.
+    #[error(transparent)]
+    Busy(#[from] PasswordsBusy),
+}
+
+/// Whether a password is the account's, where it is asked for beside a session: `wanted` says what for in the owner's log,
+/// which has the wrong ones.
+///
+/// # Errors
+/// [`CheckPasswordError`]; nothing was found out then.
+pub(super) async fn check_password(
+    server: &Server,
+    account: &Account,
+    password: String,
+    wanted: &str,
+) -> Result<bool, CheckPasswordError> {
+    let note = |kind| security_log::note(server, account.id, kind, Some(wanted));
+    let guess = guess_password(server, account.did.as_str(), Some(account)).await;
+    let guess = guess.inspect_err(|_| note(SecurityKind::SignInRefused))?;
+    let is_right = server.passwords.verify(password, account.password_hash.clone()).await?;
+    if is_right {
+        guess.right();
+    } else {
+        note(SecurityKind::SignInFailed);
+    }
+    Ok(is_right)
 }
 
 /// Before the password of `account` is tried, or of nobody: `identifier` is what was typed.

@@ -4,6 +4,8 @@ use crate::{
     limits::throttle as limits,
     service::{
         Origin,
+        deletion::{DeleteError, delete_own},
+        security_log,
         sessions::{LoginError, log_in},
         testing::{PASSWORD, World},
     },
@@ -82,6 +84,34 @@ async fn guesses_that_come_all_at_once_count_like_guesses_in_a_row() {
     let outcomes = futures_util::future::join_all(tries).await;
     let looked_at = outcomes.iter().filter(|outcome| **outcome == Outcome::Wrong).count();
     assert_eq!(looked_at, limits::WRONG_PASSWORDS_PAIR.0 as usize);
+}
+
+#[tokio::test]
+async fn the_password_for_a_deletion_is_guessed_no_faster_than_that_for_a_session() {
+    let world = World::with_limits().await;
+    let alice = world.account("alice").await;
+    let delete = async |password: &str| {
+        let origin = Origin::new("203.0.113.9".parse().unwrap(), None);
+        origin.scope(delete_own(&world.server, &alice.did, password.to_owned(), "AAAAA-AAAAA")).await.unwrap_err()
+    };
+    let mut looked_at = 0;
+    for _ in 0..60 {
+        let refused = delete("a guess").await;
+        looked_at += u32::from(refused == DeleteError::WrongPassword);
+        assert!(matches!(refused, DeleteError::WrongPassword | DeleteError::Password(_)), "{refused}");
+    }
+    assert_eq!(looked_at, limits::WRONG_PASSWORDS_PAIR.0);
+    assert!(matches!(delete(PASSWORD).await, DeleteError::Password(_)), "even the right one");
+    assert_eq!(try_from(&world, "203.0.113.9", "alice.test", PASSWORD).await, Outcome::Refused, "one budget for both");
+    let read = security_log::read(&world.server, alice.id, None, 100).await.unwrap();
+    let noted = |kind: &str| {
+        let of =
+            read.iter().filter(|event| event.kind == kind && event.detail.as_deref() == Some("to delete the account"));
+        of.filter(|event| event.address.as_deref() == Some("203.0.113.9")).count()
+    };
+    assert_eq!((noted("signInFailed"), noted("signInRefused")), (30, 31));
+    world.clock.advance(limits::WRONG_PASSWORDS_PAIR.1);
+    assert!(matches!(delete(PASSWORD).await, DeleteError::Code(_)), "the code is wrong as ever");
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ pub(crate) mod testing;
 mod tids;
 pub mod web_dids;
 
-pub use guesses::{Guess, GuessError, guess_password, guess_secret};
+pub use guesses::{CheckPasswordError, Guess, GuessError, guess_password, guess_secret};
 pub use journal::JournalTurns;
 pub use keys::SigningKeys;
 pub use lexicons::{LexiconOptions, Lexicons};

@@ -8,7 +8,7 @@ use super::{
     accounts::{SignUp, SignUpError, SignedUp, check_sign_up, reserved_key_purpose},
     credentials::check_new_password,
     genesis::{self, Announced},
-    guesses::guess_password,
+    guesses::check_password,
     journal::JournalError,
     security_log, sessions,
 };
@@ -81,11 +81,9 @@ pub(super) async fn again(server: &Server, did: &Did, sign_up: &SignUp) -> Resul
     }
     let password = sign_up.password.clone().unwrap_or_default();
     check_new_password(&password)?;
-    let guess = guess_password(server, did.as_str(), Some(&account)).await?;
-    if !server.passwords.verify(password, account.password_hash.clone()).await? {
+    if !check_password(server, &account, password, "to go on moving in").await? {
         return Err(SignUpError::MovingAlready(account.did));
     }
-    guess.right();
     signed_up(server, account).await.map(Some)
 }
 

@@ -5,10 +5,10 @@ use rusqlite::{Connection, Params, Row};
 use super::{
     ChangeSet, CommitRefused, JournalId, NewJournalRow, NewSecurityEvent, Store, StoreError,
     commit::{head_columns, prepare, timed},
-    hidden::Hiding,
     journal::insert_row,
     security_events::insert as note,
     sql,
+    states::{state_columns, write_state},
     writer::Work,
 };
 use crate::{
@@ -300,81 +300,12 @@ impl Store {
         .await
     }
 
-    /// Changes state and announces it in one transaction.
-    ///
-    /// # Errors
-    /// [`StoreError`] as the database says.
-    pub async fn set_account_state(
-        &self,
-        id: AccountId,
-        state: AccountState,
-        events: Vec<UnnumberedFrame>,
-    ) -> Result<(), StoreError> {
-        let events = timed(events)?;
-        self.write(move |work| {
-            set_state(work, id, &state)?;
-            work.announce(&events).map(drop)
-        })
-        .await
-    }
-
-    /// Stores a reserved signing key under its did:key (and the DID that it was reserved for). The first one reserved for
-    /// a DID stays: its did:key is returned.
-    ///
-    /// # Errors
-    /// [`StoreError`] as the database says.
-    pub async fn reserve_signing_key(
-        &self,
-        did: Option<&Did>,
-        did_key: &str,
-        sealed: Vec<u8>,
-        now: Timestamp,
-    ) -> Result<String, StoreError> {
-        let did = did.map(|did| did.as_str().to_owned());
-        let did_key = did_key.to_owned();
-        self.write(move |work| {
-            let first = sql::one(work.conn, "SELECT did_key FROM reserved_keys WHERE did = ?1", [&did], |row| {
-                sql::col(row, 0)
-            })?;
-            if let Some(first) = first {
-                return Ok(first);
-            }
-            sql::execute(
-                work.conn,
-                "INSERT INTO reserved_keys (did_key, did, sealed, created_at) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO NOTHING",
-                (&did_key, did, sealed, now.as_micros()),
-            )?;
-            Ok(did_key)
-        })
-        .await
-    }
-
-    /// A reserved key: its sealed bytes.
-    ///
-    /// # Errors
-    /// [`StoreError`] as the database says.
-    pub async fn reserved_signing_key(&self, did_key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.point(|conn| {
-            sql::one(conn, "SELECT sealed FROM reserved_keys WHERE did_key = ?1", [did_key], |row| sql::col(row, 0))
-        })
-    }
-
     /// Whether this server made a did:web and serves its document, even if its account is gone by now.
     ///
     /// # Errors
     /// [`StoreError`] as the database says.
     pub async fn is_served_did(&self, did: &Did) -> Result<bool, StoreError> {
         self.point(|conn| sql::exists(conn, "SELECT 1 FROM web_dids WHERE did = ?1", [did.as_str()]))
-    }
-
-    /// The did:key that is reserved for a DID.
-    ///
-    /// # Errors
-    /// [`StoreError`] as the database says.
-    pub async fn reserved_for(&self, did: &Did) -> Result<Option<String>, StoreError> {
-        const QUERY: &str = "SELECT did_key FROM reserved_keys WHERE did = ?1";
-        self.point(|conn| sql::one(conn, QUERY, [did.as_str()], |row| sql::col(row, 0)))
     }
 
     /// A handle without a PLC operation (did:web accounts, or the directory says so already), with its events.
@@ -435,51 +366,6 @@ pub(super) fn write_handle(work: &Work<'_>, id: AccountId, handle: &Handle) -> R
     }
     sql::execute(work.conn, "UPDATE accounts SET handle = ?2 WHERE id = ?1", (id.0, handle.as_str()))?;
     Ok(())
-}
-
-/// Sets the state of an account that is there, and with it whether its events are passed on.
-pub(super) fn set_state(work: &mut Work<'_>, id: AccountId, state: &AccountState) -> Result<(), StoreError> {
-    write_state(work.conn, id, state)?;
-    let did = sql::one(work.conn, "SELECT did FROM accounts WHERE id = ?1", [id.0], |row| sql::col(row, 0))?;
-    if let Some(did) = did {
-        work.hide(Hiding::State(did, state.clone()));
-    }
-    Ok(())
-}
-
-/// Sets a state. A takedown or suspension keeps the owner's own state, and when the account is to be deleted.
-pub(super) fn write_state(conn: &Connection, id: AccountId, state: &AccountState) -> Result<(), StoreError> {
-    let (number, delete_after, reference) = match state {
-        AccountState::Pending => (0, None, None),
-        AccountState::Active => (1, None, None),
-        AccountState::Deactivated { delete_after } => (2, delete_after.map(Timestamp::as_micros), None),
-        AccountState::Takendown { reference } => (3, None, Some(reference)),
-        AccountState::Suspended => (4, None, None),
-    };
-    sql::execute(
-        conn,
-        "UPDATE accounts SET state = ?2, takedown_reference = ?4,
-             delete_after = CASE WHEN ?2 IN (3, 4) THEN delete_after ELSE ?3 END,
-             beneath = CASE WHEN ?2 IN (1, 2) THEN ?2 ELSE beneath END
-         WHERE id = ?1",
-        (id.0, number, delete_after, reference),
-    )?;
-    Ok(())
-}
-
-/// A state from three columns: number, time of deletion, reference.
-pub(super) fn state_columns(row: &Row<'_>, index: usize) -> Result<AccountState, StoreError> {
-    match sql::col::<i64>(row, index)? {
-        0 => Ok(AccountState::Pending),
-        1 => Ok(AccountState::Active),
-        2 => {
-            let delete_after = sql::col::<Option<i64>>(row, index + 1)?.map(Timestamp::from_micros);
-            Ok(AccountState::Deactivated { delete_after })
-        }
-        3 => Ok(AccountState::Takendown { reference: sql::col::<Option<String>>(row, index + 2)?.unwrap_or_default() }),
-        4 => Ok(AccountState::Suspended),
-        other => Err(StoreError::Damaged(format!("{other} is not an account state"))),
-    }
 }
 
 fn account(conn: &Connection, query: &str, params: impl Params) -> Result<Option<Account>, StoreError> {

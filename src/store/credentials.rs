@@ -33,7 +33,19 @@ impl Store {
         self.write(move |work| set_password(work.conn, id, &hash, &noted)).await
     }
 
-    /// The same, permitted by a code: of two at once, one is refused.
+    /// The same with a hash that no password has, and ends all app passwords.
+    ///
+    /// # Errors
+    /// [`StoreError`] as the database says.
+    pub async fn revoke_credentials(&self, id: AccountId, noted: NewSecurityEvent) -> Result<(), StoreError> {
+        self.write(move |work| {
+            sql::execute(work.conn, "DELETE FROM app_passwords WHERE account = ?1", [id.0])?;
+            set_password(work.conn, id, "", &noted)
+        })
+        .await
+    }
+
+    /// Replaces the password hash as [`Store::set_password`] does, permitted by a code: of two at once, one is refused.
     ///
     /// # Errors
     /// [`StoreError`] as the database says.

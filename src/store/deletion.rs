@@ -118,6 +118,9 @@ impl Store {
                 "DELETE FROM accounts WHERE id = ?1",
                 "DELETE FROM repos WHERE account = ?1",
                 "DELETE FROM sessions WHERE account = ?1",
+                // Few rows each: nobody is mailed, and nothing is permitted, in the name of somebody who is gone.
+                "DELETE FROM codes WHERE account = ?1",
+                "DELETE FROM outbox WHERE account = ?1",
                 // An open change would keep the DID from coming back; its outcome is nobody's business here any more.
                 "DELETE FROM journal WHERE account = ?1 AND state IN (0, 1)",
             ] {

@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     AccountId, AccountState, ChangeSet, CommitRefused, CreateConflict, DelegationRow, NewSecurityEvent, Store,
     StoreError,
-    accounts::{handle_is_held, has_open_row, write_handle, write_state},
+    accounts::{handle_is_held, has_open_row, write_handle},
     commit::{Prepared, prepare, timed},
     delegations::{write_head, write_row},
     security_events::insert as note,
     sql,
+    states::write_state,
     writer::Work,
 };
 use crate::{

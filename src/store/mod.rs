@@ -35,6 +35,8 @@ mod preferences;
 mod readers;
 mod recent;
 mod repo;
+mod reserved_keys;
+mod reset_requests;
 mod schema;
 mod security_events;
 mod sessions;
@@ -75,6 +77,7 @@ pub use repo::{
     Backlink, ChangeSet, CommitRefused, Committed, ListRecords, ListedRecord, ListedRepo, RecordChange, RecordPut,
     RepoStats, StoredRecord,
 };
+pub use reset_requests::ResetRequest;
 pub use security_events::{NewSecurityEvent, SecurityEvent, SecurityKind};
 pub use sessions::{NewSession, Rotation};
 pub use states::OwnState;

@@ -325,41 +325,6 @@ impl Store {
         })
         .await
     }
-
-    /// Writes down that a password reset was asked for with this address.
-    ///
-    /// # Errors
-    /// [`StoreError`] as the database says.
-    pub async fn ask_for_reset(&self, email: &str) -> Result<(), StoreError> {
-        let email = email.to_owned();
-        self.write(move |work| {
-            sql::execute(work.conn, "INSERT INTO reset_requests (email) VALUES (?1) ON CONFLICT DO NOTHING", [email])
-                .map(drop)
-        })
-        .await
-    }
-
-    /// Some of the addresses for which a password reset was asked for.
-    ///
-    /// # Errors
-    /// [`StoreError`] as the database says.
-    pub async fn reset_requests(&self, limit: usize) -> Result<Vec<String>, StoreError> {
-        self.point(|conn| {
-            sql::all(conn, "SELECT email FROM reset_requests LIMIT ?1", [sql::limit(limit)], |row| sql::col(row, 0))
-        })
-    }
-
-    /// Removes an address for which a password reset was asked for.
-    ///
-    /// # Errors
-    /// [`StoreError`] as the database says.
-    pub async fn forget_reset_request(&self, email: &str) -> Result<(), StoreError> {
-        let email = email.to_owned();
-        self.write(move |work| {
-            sql::execute(work.conn, "DELETE FROM reset_requests WHERE email = ?1", [email]).map(drop)
-        })
-        .await
-    }
 }
 
 impl MailState {

@@ -7,11 +7,10 @@ use rusqlite::{Connection, Row};
 
 use super::{
     AccountId, AccountState, QuotaExceeded, Store, StoreError,
-    accounts::state_columns,
     commit::{Prepared, head_columns, link_hash, prepare, read_head},
     nodes::NodeReader,
     sql,
-    states::state_of,
+    states::{state_columns, state_of},
     usage::within_quota,
 };
 use crate::{

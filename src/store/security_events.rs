@@ -45,9 +45,9 @@ kinds! {
     AccountCreated = "accountCreated";
     /// A session was opened.
     SignedIn = "signedIn";
-    /// A session was refused: the password was wrong.
+    /// A session, or what the detail names, was refused: the password was wrong.
     SignInFailed = "signInFailed", failed;
-    /// A session was refused: too many passwords were wrong, so this one was not looked at.
+    /// The same, because too many passwords were wrong: this one was not looked at.
     SignInRefused = "signInRefused", failed;
     /// A refresh token was used that had been exchanged or ended before: it may be stolen.
     RefreshReplayed = "refreshReplayed", failed;

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::XrpcError;
 use crate::{
     service::{
-        GuessError, PasswordsBusy,
+        CheckPasswordError, GuessError, PasswordsBusy,
         accounts::SignUpError,
         email::EmailError,
         handles::HandleError,
@@ -30,6 +30,25 @@ impl From<PasswordsBusy> for XrpcError {
     }
 }
 
+impl From<GuessError> for XrpcError {
+    fn from(error: GuessError) -> Self {
+        let message = error.to_string();
+        match error {
+            GuessError::TooMany(exceeded) => Self::rate_limited(&exceeded, message),
+            GuessError::Store(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<CheckPasswordError> for XrpcError {
+    fn from(error: CheckPasswordError) -> Self {
+        match error {
+            CheckPasswordError::Guess(cause) => cause.into(),
+            CheckPasswordError::Busy(cause) => cause.into(),
+        }
+    }
+}
+
 impl From<HandleError> for XrpcError {
     fn from(error: HandleError) -> Self {
         let message = error.to_string();
@@ -50,7 +69,6 @@ impl From<SignUpError> for XrpcError {
             SignUpError::MissingAuth(_) | SignUpError::MovingAlready(_) => {
                 Self::unauthorized("AuthenticationRequired", message)
             }
-            SignUpError::Guess(GuessError::TooMany(exceeded)) => Self::rate_limited(&exceeded, message),
             SignUpError::DidTaken(_)
             | SignUpError::WebDid(_)
             | SignUpError::PlcOp
@@ -68,7 +86,8 @@ impl From<SignUpError> for XrpcError {
             SignUpError::Handle(cause) => cause.into(),
             SignUpError::Busy(cause) => cause.into(),
             SignUpError::Journal(cause) => cause.into(),
-            SignUpError::Guess(GuessError::Store(cause)) | SignUpError::Store(cause) => cause.into(),
+            SignUpError::Check(cause) => cause.into(),
+            SignUpError::Store(cause) => cause.into(),
         }
     }
 }
@@ -98,9 +117,9 @@ impl From<LoginError> for XrpcError {
         match error {
             LoginError::PasswordTooLong | LoginError::Wrong => Self::unauthorized("AuthenticationRequired", message),
             LoginError::Takendown => Self::unauthorized("AccountTakedown", message),
-            LoginError::Guess(GuessError::TooMany(exceeded)) => Self::rate_limited(&exceeded, message),
+            LoginError::Guess(cause) => cause.into(),
             LoginError::Busy(cause) => cause.into(),
-            LoginError::Guess(GuessError::Store(cause)) | LoginError::Store(cause) => cause.into(),
+            LoginError::Store(cause) => cause.into(),
         }
     }
 }

@@ -63,7 +63,7 @@ impl From<DeleteError> for XrpcError {
             DeleteError::WrongPassword => Self::unauthorized("AuthenticationRequired", message),
             DeleteError::Code(cause) => cause.into(),
             DeleteError::Conflict => Self::with_status(StatusCode::CONFLICT, "PlcConflict", message),
-            DeleteError::Busy(cause) => cause.into(),
+            DeleteError::Password(cause) => cause.into(),
             DeleteError::Store(cause) => cause.into(),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::change::{account_event, current};
 use crate::{
+    clock::Timestamp,
     event,
     ipld::Cid,
     repo::RecordPath,
@@ -26,10 +27,10 @@ pub enum Subject {
 /// Whether something is applied or lifted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Moderation {
-    /// Applied, under a reference of the moderator's.
+    /// Applied, under a reference of the moderator's; without one it keeps the one that it has, or the time stands for it.
     Applied {
         /// The reference.
-        reference: String,
+        reference: Option<String>,
     },
     /// Lifted.
     Lifted,
@@ -78,29 +79,25 @@ pub async fn set_takedown(
             let account = find(server, did).await?;
             let _guard = server.locks.lock(account.id).await;
             let account = current(server, account.id).await?.ok_or(ModerationError::NotFound)?;
-            match (moderation, &account.state) {
-                (Moderation::Applied { reference }, _) => {
-                    moderate(server, &account, AccountState::Takendown { reference }).await
-                }
-                (Moderation::Lifted, AccountState::Takendown { .. }) => lift(server, &account).await,
-                (
-                    Moderation::Lifted,
-                    AccountState::Pending
-                    | AccountState::Active
-                    | AccountState::Deactivated { .. }
-                    | AccountState::Suspended,
-                ) => Ok(()),
+            let before = takedown_of(&account.state);
+            let is_down = before.is_some();
+            match reference_of(moderation, before, now) {
+                Some(reference) => moderate(server, &account, AccountState::Takendown { reference }).await,
+                None if is_down => lift(server, &account).await,
+                None => Ok(()),
             }
         }
         Subject::Record(did, path) => {
             let account = find(server, did).await?;
             let noted = noted(server, account.id, &moderation, &format!("the record {path}"));
-            Ok(server.store.set_record_takedown(account.id, path, reference(moderation), now, Some(noted)).await?)
+            let reference = reference_of(moderation, server.store.record_takedown(account.id, path).await?, now);
+            Ok(server.store.set_record_takedown(account.id, path, reference, now, Some(noted)).await?)
         }
         Subject::Blob(did, cid) => {
             let account = find(server, did).await?;
             let noted = noted(server, account.id, &moderation, &format!("the blob {cid}"));
-            Ok(server.store.set_blob_takedown(account.id, cid, reference(moderation), now, Some(noted)).await?)
+            let reference = reference_of(moderation, server.store.blob_takedown(account.id, cid).await?, now);
+            Ok(server.store.set_blob_takedown(account.id, cid, reference, now, Some(noted)).await?)
         }
     }
 }
@@ -130,14 +127,7 @@ pub async fn subject_status(server: &Server, subject: &Subject) -> Result<Subjec
         Subject::Account(did) => {
             let account = find(server, did).await?;
             let own = server.store.own_state(account.id).await?.ok_or(ModerationError::NotFound)?;
-            let takedown = match &account.state {
-                AccountState::Takendown { reference } => Some(reference.clone()),
-                AccountState::Pending
-                | AccountState::Active
-                | AccountState::Deactivated { .. }
-                | AccountState::Suspended => None,
-            };
-            Ok(SubjectStatus { takedown, account: Some((account.state, own)), cid: None })
+            Ok(SubjectStatus { takedown: takedown_of(&account.state), account: Some((account.state, own)), cid: None })
         }
         Subject::Record(did, path) => {
             let account = find(server, did).await?;
@@ -172,10 +162,21 @@ fn noted(server: &Server, account: AccountId, moderation: &Moderation, what: &st
     security_log::event(server, account, SecurityKind::AdminAction, Some(&detail))
 }
 
-fn reference(moderation: Moderation) -> TakedownOf {
+/// What a takedown is kept under: what the moderator says, else what was said before, else the time.
+fn reference_of(moderation: Moderation, before: TakedownOf, now: Timestamp) -> TakedownOf {
     match moderation {
-        Moderation::Applied { reference } => Some(reference),
+        Moderation::Applied { reference } => reference.or(before).or_else(|| Some(now.to_rfc3339_millis())),
         Moderation::Lifted => None,
+    }
+}
+
+/// The takedown of an account in this state.
+fn takedown_of(state: &AccountState) -> TakedownOf {
+    match state {
+        AccountState::Takendown { reference } => Some(reference.clone()),
+        AccountState::Pending | AccountState::Active | AccountState::Deactivated { .. } | AccountState::Suspended => {
+            None
+        }
     }
 }
 

@@ -73,16 +73,12 @@ pub(super) fn record(uri: &AtUri) -> Result<Subject, XrpcError> {
 }
 
 impl StatusAttr {
-    /// What it asks for; without a reference of the moderator's, the time stands for it.
-    pub(super) fn moderation(&self, now: crate::clock::Timestamp) -> Result<Moderation, XrpcError> {
+    /// What it asks for.
+    pub(super) fn moderation(&self) -> Result<Moderation, XrpcError> {
         const MAX: usize = crate::limits::accounts::TAKEDOWN_REFERENCE_BYTES;
         if self.reference.as_ref().is_some_and(|reference| reference.len() > MAX) {
             return Err(XrpcError::invalid(format!("ref must have at most {MAX} bytes")));
         }
-        Ok(if self.applied {
-            Moderation::Applied { reference: self.reference.clone().unwrap_or_else(|| now.to_rfc3339_millis()) }
-        } else {
-            Moderation::Lifted
-        })
+        Ok(if self.applied { Moderation::Applied { reference: self.reference.clone() } } else { Moderation::Lifted })
     }
 }

@@ -56,11 +56,11 @@ impl Procedure for UpdateSubjectStatus {
             account_of(server, &target).await?;
         }
         if let Some(wanted) = &takedown {
-            set_takedown(server, &target, wanted.moderation(server.now())?).await?;
+            set_takedown(server, &target, wanted.moderation()?).await?;
         }
         if let Some(wanted) = &suspended {
             let account = account_of(server, &target).await?;
-            set_suspension(server, &account.did, wanted.moderation(server.now())?).await?;
+            set_suspension(server, &account.did, wanted.moderation()?).await?;
         }
         if let Some(wanted) = &deactivated {
             let account = account_of(server, &target).await?;

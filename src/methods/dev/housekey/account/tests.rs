@@ -10,7 +10,10 @@ use crate::{
         throttle::WRONG_PASSWORDS_PAIR,
     },
     service::{
-        Origin, security_log,
+        Origin,
+        credentials::request_reset,
+        mails::deliver_due,
+        security_log,
         sessions::{self, log_in},
         testing::{As, PASSWORD, World},
     },
@@ -48,6 +51,32 @@ async fn the_owner_reads_who_signed_in_and_who_was_refused() {
         ]
     );
     assert!(!page.to_string().contains("wrong"), "no password is kept");
+}
+
+#[tokio::test]
+async fn a_request_for_a_new_password_is_noted_with_who_asked_and_not_with_who_hands_the_mail_over() {
+    let world = World::new().await;
+    let alice = world.signed_up("alice").await;
+    let bob = world.signed_up("bobby").await;
+    for (address, email) in [
+        ("2001:db8:1:2:3::4", "Alice@example.com"),
+        // Before the first one is answered: one mail goes out, for whoever asked first.
+        ("203.0.113.7", "alice@example.com"),
+        ("203.0.113.8", "bobby@example.com"),
+        ("203.0.113.9", "nobody@example.com"),
+    ] {
+        from(address).scope(request_reset(&world.server, email)).await.unwrap();
+    }
+    let world = world.restart().await;
+    from("198.51.100.1").scope(deliver_due(&world.server)).await.unwrap();
+    for (account, address) in [(&alice, "2001:db8:1:2::/64"), (&bob, "203.0.113.8")] {
+        let page = world.get(LIST, As::Bearer(&account.tokens.access_jwt)).await.ok();
+        let newest = json!({ "time": "2026-05-28T20:26:40.000Z", "kind": "passwordResetRequested", "address": address,
+            "agent": "an app/1.0" });
+        assert_eq!(page["events"][0], newest);
+        assert_ne!(kinds(&page)[1], "passwordResetRequested");
+    }
+    assert_eq!(world.server.store.reset_requests(10).await.unwrap(), []);
 }
 
 #[tokio::test]
