@@ -185,6 +185,62 @@ fn accounts_are_made_listed_and_shown_over_http_and_health_tells() {
 }
 
 #[test]
+fn the_administrator_finds_one_account_among_many_that_are_named_alike() {
+    // More than a page of handles that contain the last one.
+    let names: Vec<String> = (0..100).map(|n| format!("x{n:02}ice")).chain(["ice".to_owned()]).collect();
+    let server = Running::dev(&["--accounts", &names.join(",")]);
+    let run = as_administrator(&server);
+    let info = run(&["account", "info", "ice.test"]);
+    assert!(info.status.success(), "{}", stderr(&info));
+    let did = serde_json::from_str::<Value>(&stdout(&info)).unwrap()["did"].clone();
+    // As an app shows the address of a record: with the handle.
+    let record = "at://ice.test/com.example.note/none";
+    assert!(stderr(&run(&["account", "takedown", record])).contains("Subject not found"));
+    assert!(run(&["account", "takedown", "ice.test", "--ref", "17"]).status.success());
+    assert!(run(&["account", "takedown", did.as_str().unwrap()]).status.success());
+    let status: Value = serde_json::from_str(&stdout(&run(&["account", "status", "ice.test"]))).unwrap();
+    assert_eq!(status["takedown"]["ref"], "17", "said twice, it keeps the number of its case");
+}
+
+#[test]
+fn an_invite_code_that_is_mistyped_is_not_said_to_be_disabled() {
+    let server = Running::dev(&["--accounts", "alice"]);
+    let run = as_administrator(&server);
+    let made: Value = serde_json::from_str(&stdout(&run(&["invite", "create", "--count", "2"]))).unwrap();
+    let [one, two] = ["/codes/0", "/codes/1"].map(|at| made.pointer(at).unwrap().as_str().unwrap());
+    let disabled = || -> Vec<Value> {
+        let listed: Value = serde_json::from_str(&stdout(&run(&["invite", "list"]))).unwrap();
+        let codes = listed["codes"].as_array().unwrap().iter();
+        codes.filter(|code| code["disabled"] == true).map(|code| code["code"].clone()).collect()
+    };
+    let refused = run(&["invite", "disable", one, "localhost-nobod-yhas1"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("no invite code localhost-nobod-yhas1: nothing was disabled"));
+    assert_eq!(disabled(), Vec::<Value>::new());
+    for _ in 0..2 {
+        assert!(run(&["invite", "disable", one]).status.success());
+        assert_eq!(disabled(), [one]);
+    }
+    assert_ne!(one, two);
+    for none in [["--count", "0"], ["--uses", "0"]] {
+        assert_eq!(run(&[&["invite", "create"][..], &none].concat()).status.code(), Some(2), "{none:?}");
+    }
+}
+
+/// Runs commands in the name of a development server's administrator.
+fn as_administrator(server: &Running) -> impl Fn(&[&str]) -> Output + '_ {
+    |arguments| {
+        Command::new(BINARY)
+            .args(arguments)
+            .args(["--server", server.text("pds"), "--json"])
+            .env("HOUSEKEY_ADMIN_PASSWORD", server.text("admin_password"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+}
+
+#[test]
 fn config_check_finds_a_misspelt_key_and_names_the_nearest() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("housekey.toml");

@@ -16,8 +16,9 @@ use std::{
 
 /// Bytes of randomness in a password that is made here: 24 characters.
 const PASSWORD_BYTES: usize = 15;
-/// Accounts asked for at once.
-const PAGE: &str = "100";
+/// Accounts, or events, asked for at once.
+pub(super) const PAGE: &str = "100";
+pub(super) const SEARCH: &str = "com.atproto.admin.searchAccounts";
 /// The field that tells how much of its quota an account uses.
 const USAGE: &str = "housekeyUsage";
 
@@ -67,7 +68,7 @@ enum Verb {
     },
     /// List accounts
     List {
-        /// Only those whose e-mail address begins with this
+        /// Only those in whose e-mail address, handle or DID this is found
         #[arg(long, value_name = "TEXT")]
         email: Option<String>,
         #[command(flatten)]
@@ -142,7 +143,8 @@ impl Account {
                 show_created(&account, &password, common.json);
             }
             Verb::List { email, common } => {
-                let accounts = list(&Api::new(&common.server)?, email.as_deref()).await?;
+                let query: Vec<_> = email.as_deref().map(|email| ("email", email)).into_iter().collect();
+                let accounts = Api::new(&common.server)?.admin_all(SEARCH, &query, ("accounts", PAGE)).await?;
                 show_list(&accounts, common.json);
             }
             Verb::Info { actor, common } => {
@@ -188,24 +190,6 @@ async fn create(api: &Api, mut request: Value) -> Result<Value, Failure> {
         request.retain(|_, value| !value.is_null());
     }
     api.admin_post("com.atproto.server.createAccount", &request).await
-}
-
-/// All pages.
-async fn list(api: &Api, email: Option<&str>) -> Result<Vec<Value>, Failure> {
-    let mut accounts = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let mut query = vec![("limit", PAGE)];
-        query.extend(email.map(|email| ("email", email)));
-        query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        let page = api.admin_get("com.atproto.admin.searchAccounts", &query).await?;
-        let found = page.get("accounts").and_then(Value::as_array).cloned().unwrap_or_default();
-        accounts.extend(found);
-        cursor = page.get("cursor").and_then(Value::as_str).map(str::to_owned);
-        if cursor.is_none() {
-            return Ok(accounts);
-        }
-    }
 }
 
 /// The newest events, over as many pages as they need.
@@ -289,7 +273,14 @@ fn show_list(accounts: &[Value], json: bool) {
         return;
     }
     for account in accounts {
-        println!("{:<34} {:<36} {}", field(account, "did"), field(account, "handle"), field(account, "email"));
+        let state = account.get("status").and_then(Value::as_str).unwrap_or_default();
+        let line = format!(
+            "{:<34} {:<36} {:<36} {state}",
+            field(account, "did"),
+            field(account, "handle"),
+            field(account, "email")
+        );
+        println!("{}", line.trim_end());
     }
     match accounts.len() {
         1 => println!("1 account"),

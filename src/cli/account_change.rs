@@ -1,6 +1,11 @@
 //! `housekey account delete|takedown|restore|…`: what changes an account, as the administrator of a running server.
 
-use super::{Failure, account::Common, api::Api, ask, print_json};
+use super::{
+    Failure,
+    account::{Common, PAGE, SEARCH},
+    api::Api,
+    ask, print_json,
+};
 use crate::syntax::{AtIdentifier, AtUri};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -24,7 +29,7 @@ pub(super) enum Change {
     Takedown {
         #[command(flatten)]
         subject: Subject,
-        /// A reference of yours, such as the number of a case [default: the time]
+        /// A reference of yours, such as the number of a case [default: the one that it has, or the time]
         #[arg(long = "ref", value_name = "TEXT")]
         reference: Option<String>,
         #[command(flatten)]
@@ -86,7 +91,7 @@ pub(super) enum Change {
 /// An account, or a part of it.
 #[derive(Debug, Args)]
 pub(super) struct Subject {
-    /// Handle or DID of an account, or the AT-URI of a record
+    /// Handle or DID of an account, or the AT-URI of a record (with either)
     subject: String,
     /// Of that account, only this blob
     #[arg(long, value_name = "CID")]
@@ -214,9 +219,11 @@ pub(super) async fn reference_to(api: &Api, subject: &Subject) -> Result<Value, 
         if subject.blob.is_some() {
             return Err(Failure::usage("a blob belongs to an account: name that, not a record"));
         }
-        let query = [("uri", uri.to_string())];
-        let query: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let status = api.admin_get("com.atproto.admin.getSubjectStatus", &query).await?;
+        // As apps write them, URIs may begin with a handle.
+        let account = find(api, &uri.authority).await?;
+        let authority = text(&account, "did").parse().map_err(Failure::new)?;
+        let uri = AtUri { authority: AtIdentifier::Did(authority), ..uri }.to_string();
+        let status = api.admin_get("com.atproto.admin.getSubjectStatus", &[("uri", &uri)]).await?;
         return Ok(status.get("subject").cloned().unwrap_or_default());
     }
     let actor: AtIdentifier =
@@ -234,11 +241,10 @@ pub(super) async fn find(api: &Api, actor: &AtIdentifier) -> Result<Value, Failu
     match actor {
         AtIdentifier::Did(did) => api.admin_get("com.atproto.admin.getAccountInfo", &[("did", did.as_str())]).await,
         AtIdentifier::Handle(handle) => {
-            let query = [("email", handle.as_str()), ("limit", "100")];
-            let found = api.admin_get("com.atproto.admin.searchAccounts", &query).await?;
-            let accounts = found.get("accounts").and_then(Value::as_array).into_iter().flatten();
-            let account = accounts.into_iter().find(|account| text(account, "handle") == handle.as_str());
-            account.cloned().ok_or_else(|| Failure::new(format!("there is no account {handle} on this server")))
+            let query = [("email", handle.as_str())];
+            let found = api.admin_all(SEARCH, &query, ("accounts", PAGE)).await?;
+            let account = found.into_iter().find(|account| text(account, "handle") == handle.as_str());
+            account.ok_or_else(|| Failure::new(format!("there is no account {handle} on this server")))
         }
     }
 }

@@ -61,6 +61,26 @@ impl Api {
         self.admin()?.get(nsid, query).await.map_err(plain)
     }
 
+    /// All pages of a method as the administrator: what its answers list under `field`, in so many at once.
+    pub(super) async fn admin_all(
+        &self,
+        nsid: &str,
+        query: &[(&str, &str)],
+        (field, page): (&str, &str),
+    ) -> Result<Vec<Value>, Failure> {
+        let (mut all, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let mut query = [query, &[("limit", page)]].concat();
+            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let answer = self.admin_get(nsid, &query).await?;
+            all.extend(answer.get(field).and_then(Value::as_array).into_iter().flatten().cloned());
+            cursor = answer.get("cursor").and_then(Value::as_str).map(str::to_owned);
+            if cursor.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
     /// POST to a method as the administrator; null sends no body.
     pub(super) async fn admin_post(&self, nsid: &str, body: &Value) -> Result<Value, Failure> {
         self.admin()?.post(nsid, body).await.map_err(plain)

@@ -1,13 +1,20 @@
 //! `housekey invite create|list|disable`: as the administrator of a running server.
 
-use super::{Failure, account::Common, account_change::find, api::Api, print_json};
+use super::{
+    Failure,
+    account::Common,
+    account_change::{find, text},
+    api::Api,
+    print_json,
+};
 use crate::syntax::AtIdentifier;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, value_parser};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Codes asked for at once.
 const PAGE: &str = "500";
+const LIST: &str = "com.atproto.admin.getInviteCodes";
 
 /// Makes, lists and disables invite codes.
 #[derive(Debug, Args)]
@@ -29,10 +36,10 @@ enum Verb {
     /// Make codes
     Create {
         /// How many
-        #[arg(long, value_name = "N", default_value_t = 1)]
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..))]
         count: u32,
         /// How many accounts each opens
-        #[arg(long, value_name = "N", default_value_t = 1)]
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..))]
         uses: u32,
         /// Handle or DID of the account that gets them to give away [default: you]
         #[arg(long = "for", value_name = "ACTOR")]
@@ -111,17 +118,7 @@ async fn list(sort: Sort, common: &Common) -> Result<(), Failure> {
         Sort::Recent => "recent",
         Sort::Usage => "usage",
     };
-    let (mut codes, mut cursor) = (Vec::new(), None::<String>);
-    loop {
-        let mut query = vec![("sort", sort), ("limit", PAGE)];
-        query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        let page = api.admin_get("com.atproto.admin.getInviteCodes", &query).await?;
-        codes.extend(page.get("codes").and_then(Value::as_array).cloned().unwrap_or_default());
-        cursor = page.get("cursor").and_then(Value::as_str).map(str::to_owned);
-        if cursor.is_none() {
-            break;
-        }
-    }
+    let codes = api.admin_all(LIST, &[("sort", sort)], ("codes", PAGE)).await?;
     if common.json {
         print_json(&json!({ "codes": codes }));
         return Ok(());
@@ -142,6 +139,14 @@ async fn list(sort: Sort, common: &Common) -> Result<(), Failure> {
 
 async fn disable(codes: Vec<String>, all_of: Option<&AtIdentifier>, common: &Common) -> Result<(), Failure> {
     let api = Api::new(&common.server)?;
+    if !codes.is_empty() {
+        // The method says nothing of codes that it does not know, and whoever mistyped one would think it disabled.
+        let known = api.admin_all(LIST, &[], ("codes", PAGE)).await?;
+        let is_known = |code: &String| known.iter().any(|known| text(known, "code") == code);
+        if let Some(unknown) = codes.iter().find(|code| !is_known(code)) {
+            return Err(Failure::new(format!("there is no invite code {unknown}: nothing was disabled")));
+        }
+    }
     let mut accounts = Vec::new();
     if let Some(actor) = all_of {
         let did = did_of(&api, actor).await?;
@@ -151,13 +156,18 @@ async fn disable(codes: Vec<String>, all_of: Option<&AtIdentifier>, common: &Com
     }
     let input = json!({ "codes": codes, "accounts": accounts });
     api.admin_post("com.atproto.admin.disableInviteCodes", &input).await?;
-    say(common, &input, "They are disabled.");
+    let words = match (codes.as_slice(), all_of) {
+        ([one], None) => format!("{one} is disabled."),
+        (_, None) => "They are disabled.".to_owned(),
+        (_, Some(actor)) => format!("The codes of {} are disabled, and it earns no new ones.", actor.as_str()),
+    };
+    say(common, &input, &words);
     Ok(())
 }
 
 async fn did_of(api: &Api, actor: &AtIdentifier) -> Result<String, Failure> {
     let account = find(api, actor).await?;
-    Ok(account.get("did").and_then(Value::as_str).unwrap_or_default().to_owned())
+    Ok(text(&account, "did").to_owned())
 }
 
 fn say(common: &Common, json: &Value, words: &str) {

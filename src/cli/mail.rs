@@ -83,7 +83,9 @@ impl Mail {
             Verb::Test { to, file, json } => test(&file, to, json).await?,
             Verb::Preview { name, html, json } => preview(name.as_deref(), html, json)?,
             Verb::List { state, server, json } => {
-                let mails = list(&Api::new(&server)?, state.as_deref()).await?;
+                let query: Vec<_> = state.as_deref().map(|state| ("state", state)).into_iter().collect();
+                let api = Api::new(&server)?;
+                let mails = api.admin_all("dev.housekey.admin.listMails", &query, ("mails", PAGE)).await?;
                 show(&mails, json);
             }
             Verb::Retry { ids, server, json } => {
@@ -141,23 +143,6 @@ fn preview(name: Option<&str>, html: bool, json: bool) -> Result<(), Failure> {
         println!("Subject: {}\n\n{}", letter.subject, letter.text.trim_end());
     }
     Ok(())
-}
-
-/// All pages.
-async fn list(api: &Api, state: Option<&str>) -> Result<Vec<Value>, Failure> {
-    let mut mails = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let mut query = vec![("limit", PAGE)];
-        query.extend(state.map(|state| ("state", state)));
-        query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        let page = api.admin_get("dev.housekey.admin.listMails", &query).await?;
-        mails.extend(page.get("mails").and_then(Value::as_array).cloned().unwrap_or_default());
-        cursor = page.get("cursor").and_then(Value::as_str).map(str::to_owned);
-        if cursor.is_none() {
-            return Ok(mails);
-        }
-    }
 }
 
 fn show(mails: &[Value], json: bool) {

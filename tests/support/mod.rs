@@ -176,17 +176,20 @@ impl Client {
 
     /// GET of bytes.
     pub async fn bytes(&self, nsid_and_query: &str) -> Vec<u8> {
-        let url = format!("{}/xrpc/{nsid_and_query}", self.base);
-        self.http.get(url).send().await.unwrap().bytes().await.unwrap().to_vec()
+        let request = self.authorized(self.http.get(format!("{}/xrpc/{nsid_and_query}", self.base)));
+        request.send().await.unwrap().bytes().await.unwrap().to_vec()
+    }
+
+    fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.authorization {
+            Some(authorization) => request.header("Authorization", authorization),
+            None => request,
+        }
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Value, (u16, String)> {
-        let request = match &self.authorization {
-            Some(authorization) => request.header("Authorization", authorization),
-            None => request,
-        };
         let lost = |cause: reqwest::Error| (0, cause.to_string());
-        let response = request.send().await.map_err(lost)?;
+        let response = self.authorized(request).send().await.map_err(lost)?;
         let status = response.status();
         let body = response.bytes().await.map_err(lost)?;
         let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
