@@ -194,6 +194,20 @@ async fn an_operation_can_be_signed_by_the_owners_own_rotation_key_and_by_no_oth
 }
 
 #[test]
+fn a_server_that_alone_says_whose_account_it_is_is_not_believed_in_silence() {
+    let desk = Desk::new();
+    desk.key("a.key", "ed25519");
+    let resolver = ["--resolver", desk.server.text("pds")];
+    let nobody = ["--resolver", "http://localhost:1"];
+    let key = ["--key", "a.key"];
+    let trusted = desk.delegate("create", &[&key[..], &nobody].concat());
+    assert!(trusted.status.success(), "{}", said(&trusted));
+    assert!(said(&trusted).contains("says that this is alice.test, which could not be resolved"), "{}", said(&trusted));
+    let checked = desk.delegate("end", &[&key[..], &resolver].concat());
+    assert!(checked.status.success() && !said(&checked).contains("note:"), "{}", said(&checked));
+}
+
+#[test]
 fn a_wrong_password_is_told_before_anything_is_signed() {
     let desk = Desk::new();
     desk.key("a.key", "ed25519");

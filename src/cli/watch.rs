@@ -20,7 +20,10 @@ Examples:
   housekey watch alice.example.com --hook 'notify-send \"$DELEGATION_KIND\" \"$DELEGATION_DID\"'
 
 The hook is run by sh for each change, one after the other, with DELEGATION_DID, _ID, _KIND (named, endorsed, reset, ended,
-nullified, vanished, verdict), _KEY, _OPERATION, _AT and _STATUS; what is not known is empty.")]
+nullified, vanished, verdict), _KEY, _OPERATION, _AT and _STATUS; what is not known is empty.
+
+Exit codes: 0 stopped by a signal; 1 an account could not be resolved, or nobody reads any more what is told; 2 wrong usage. A
+directory that is away ends nothing: it is asked again.")]
 pub(super) struct Watch {
     /// Handles or DIDs
     #[arg(required = true, value_name = "ACTOR")]

@@ -112,6 +112,9 @@ impl AccountArgs {
         let who = (self.identifier.as_str(), &password, &self.sign_in.code());
         let owner = Owner::log_in(&sources, server, who, self.id.clone()).await?;
         eprintln!("Logged in at {host} as {}.", owner.did());
+        if let Some(cause) = owner.unchecked() {
+            eprintln!("note: only {host} says that this is {}, which could not be resolved: {cause}", self.identifier);
+        }
         Ok(owner)
     }
 

@@ -53,6 +53,7 @@ pub struct Owner {
     pds: Pds,
     did: Did,
     id: DelegationId,
+    unchecked: Option<String>,
 }
 
 impl Owner {
@@ -68,14 +69,24 @@ impl Owner {
     ) -> Result<Self, OwnerError> {
         let did = pds.log_in(identifier, password, code).await?;
         // A statement speaks for a DID: a server must not choose which. What has no public name is the server's to know.
-        let meant = match identifier.parse::<AtIdentifier>() {
-            Ok(actor) => sources.did_of(&actor).await.ok(),
+        let unchecked = match identifier.parse::<AtIdentifier>() {
+            Ok(actor) => match sources.did_of(&actor).await {
+                Ok(meant) if meant == did => None,
+                Ok(_) => {
+                    let host = pds.host();
+                    return Err(OwnerError::Unfit(format!("{host} logged {identifier} in as another account, {did}")));
+                }
+                Err(cause) => Some(cause),
+            },
             Err(_) => None,
         };
-        if meant.is_some_and(|meant| meant != did) {
-            return Err(OwnerError::Unfit(format!("{} logged {identifier} in as another account, {did}", pds.host())));
-        }
-        Ok(Self { sources: sources.clone(), pds, did, id })
+        Ok(Self { sources: sources.clone(), pds, did, id, unchecked })
+    }
+
+    /// Why nobody but the server could be asked whether the account is the one that was named; none where somebody was, or
+    /// where only the server can know.
+    pub fn unchecked(&self) -> Option<&str> {
+        self.unchecked.as_deref()
     }
 
     /// The account.
