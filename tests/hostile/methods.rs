@@ -4,6 +4,7 @@ use super::{
     Answer, Server,
     table::{CID, Takes, Who, bad_values, good},
 };
+use housekey::limits::{delegation::CHANGE_BODY_BYTES, http::WRITE_BODY_BYTES};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -87,7 +88,11 @@ impl Attack<'_> {
         self.call("POST", "", json, text.strip_suffix('}').unwrap().as_bytes());
         self.call("POST", "", json, b"{\"a\":\"\xff\xfe\"}");
         self.call("POST", "", json, r#"{"a":"#.repeat(20_000).as_bytes());
-        let oversize = self.call("POST", "", json, &vec![b' '; 1_000_001]);
+        let most = match self.nsid.rsplit('.').next() {
+            Some("createDelegation" | "updateDelegation") => CHANGE_BODY_BYTES,
+            _ => WRITE_BODY_BYTES,
+        };
+        let oversize = self.call("POST", "", json, &vec![b' '; most + 1]);
         assert_eq!(oversize.status, 413, "{}", self.nsid);
         for (name, value) in good.as_object().unwrap() {
             let mut other = good.clone();
