@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     delegation::{DelegationId, Purpose},
@@ -21,10 +21,17 @@ use crate::{
 #[serde(rename_all = "camelCase")]
 pub struct ChangeInput {
     statement: serde_json::Value,
+    #[serde(default, deserialize_with = "present")]
     token: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     operation: Option<serde_json::Value>,
     #[serde(default)]
     app_data: Vec<serde_json::Value>,
+}
+
+/// A property that may be absent, and is not null where it is there.
+pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 impl From<ChangeInput> for ChangeRequest {

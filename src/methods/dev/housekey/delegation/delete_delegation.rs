@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::answers::{ChangeOutput, changed};
+use super::answers::{ChangeOutput, changed, present};
 use crate::{
     delegation::Purpose,
     service::{
@@ -20,9 +20,13 @@ pub struct DeleteDelegation;
 /// The input: a statement, or an id and a code.
 #[derive(Debug, Deserialize)]
 pub struct Input {
+    #[serde(default, deserialize_with = "present")]
     statement: Option<serde_json::Value>,
+    #[serde(default, deserialize_with = "present")]
     id: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     token: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     operation: Option<serde_json::Value>,
 }
 

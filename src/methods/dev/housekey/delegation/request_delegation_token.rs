@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::answers::present;
 use crate::{
     service::{
         Server,
@@ -18,7 +19,9 @@ pub struct RequestDelegationToken;
 /// The input: a statement, or the id to end.
 #[derive(Debug, Deserialize)]
 pub struct Input {
+    #[serde(default, deserialize_with = "present")]
     statement: Option<serde_json::Value>,
+    #[serde(default, deserialize_with = "present")]
     id: Option<String>,
 }
 

@@ -38,6 +38,29 @@ async fn a_statement_of_the_wrong_shape_is_named() {
 }
 
 #[tokio::test]
+async fn null_is_not_taken_for_absent() {
+    let (first, second) = (key(KeyType::Ed25519, 1), key(KeyType::Ed25519, 2));
+    let alice = Alice::with(&first).await;
+    let statement = alice.claim(&second, Some(&first));
+    let ending = alice.ending(&first);
+    for (method, input, name) in [
+        (UPDATE, json!({ "statement": statement, "token": null }), "InvalidRequest"),
+        (UPDATE, json!({ "statement": statement, "operation": null }), "InvalidOperation"),
+        (UPDATE, json!({ "statement": statement, "appData": null }), "InvalidRequest"),
+        (UPDATE, json!({ "statement": null }), "InvalidStatement"),
+        (DELETE, json!({ "statement": ending, "token": null }), "InvalidRequest"),
+        (DELETE, json!({ "statement": ending, "operation": null }), "InvalidOperation"),
+        (DELETE, json!({ "statement": ending, "id": null }), "InvalidRequest"),
+        (DELETE, json!({ "statement": null, "id": alice.id, "token": "AAAAA-AAAAA" }), "InvalidRequest"),
+        (TOKEN, json!({ "statement": statement, "id": null }), "InvalidRequest"),
+        (TOKEN, json!({ "statement": null }), "InvalidStatement"),
+    ] {
+        refused(&alice, method, &input, name).await;
+    }
+    alice.post(UPDATE, &json!({ "statement": statement })).await.ok();
+}
+
+#[tokio::test]
 async fn what_does_not_fit_the_present_state_is_named() {
     let (first, second) = (key(KeyType::Ed25519, 1), key(KeyType::Ed25519, 2));
     let alice = Alice::new().await;
