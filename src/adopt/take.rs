@@ -24,7 +24,7 @@ use crate::{
     service::{Server, import::blobs_of, records::backlinks},
     store::{
         AccountId, AccountState, ChangeSet, CommitRefused, CreateConflict, InviteRights, NewAccount, NewAppPassword,
-        NewSession, Preference, PutAppPassword, PutBlobError, RecordChange, RecordPut, StoreError,
+        NewSession, Preference, PutAppPassword, PutBlobError, RecordChange, RecordPut, RecordTakedown, StoreError,
     },
     syntax::{Did, Handle},
 };
@@ -193,7 +193,8 @@ impl Taker<'_> {
         }
         for (path, reference) in Actor::record_takedowns(db)? {
             if let Ok(path) = path.parse::<RecordPath>() {
-                store.set_record_takedown(id, &path, Some(reference), now, None).await?;
+                let takedown = RecordTakedown { reference, cid: None };
+                store.set_record_takedown(id, &path, Some(takedown), now, None).await?;
             }
         }
         Ok(())

@@ -92,6 +92,12 @@ impl Mail {
                 let input = if ids.is_empty() { json!({}) } else { json!({ "ids": ids }) };
                 let said = Api::new(&server)?.admin_post("dev.housekey.admin.retryMails", &input).await?;
                 let again = said.get("ids").and_then(Value::as_array).map_or(0, Vec::len);
+                if again < ids.len() {
+                    return Err(Failure::new(format!(
+                        "{again} of {} mails are on their way again: the others were not given up, or told a code",
+                        ids.len()
+                    )));
+                }
                 match (json, again) {
                     (true, _) => print_json(&said),
                     (false, 0) => println!("There is none that can be tried again."),

@@ -130,6 +130,7 @@ async fn nothing_is_readable(world: &World, scene: &Scene) {
     assert_ne!(world.post("com.atproto.server.refreshSession", refresh, &Json::Null).await.status, 200);
     let info = world.get(&format!("com.atproto.admin.getAccountInfo?did={did}"), As::Admin).await;
     assert_eq!(info.error(), (400, "NotFound"));
+    assert_eq!(heard_of(world, did).await, ["account deleted"]);
     let repos = world.get("com.atproto.sync.listRepos", As::Nobody).await.ok();
     assert_eq!(repos["repos"].as_array().unwrap().len(), 1);
     for target in [
@@ -155,7 +156,11 @@ async fn nothing_is_readable(world: &World, scene: &Scene) {
 
 /// What is said of a DID in the log, in short.
 async fn said_of(world: &World, did: &Did) -> Vec<String> {
-    let events = world.events().await.into_iter().filter_map(|frame| match frame {
+    short(world.events().await.into_iter(), did)
+}
+
+fn short(frames: impl Iterator<Item = Frame>, did: &Did) -> Vec<String> {
+    let events = frames.filter_map(|frame| match frame {
         Frame::Commit(frame) => (frame.repo == *did).then(|| "commit".to_owned()),
         Frame::Sync(frame) => (frame.did == *did).then(|| "sync".to_owned()),
         Frame::Identity(frame) => (frame.did == *did).then(|| "identity".to_owned()),
@@ -163,6 +168,13 @@ async fn said_of(world: &World, did: &Did) -> Vec<String> {
         Frame::Info(_) | Frame::Error(_) => None,
     });
     events.collect()
+}
+
+/// The same, out of what a subscriber is told.
+async fn heard_of(world: &World, did: &Did) -> Vec<String> {
+    let stored = world.server.store.events_after(0, 10_000).await.unwrap();
+    let heard = stored.iter().filter(|event| !world.server.store.hides(event));
+    short(heard.map(|event| Frame::decode(&event.frame).unwrap()), did)
 }
 
 async fn everything_is_gone(world: &World, scene: &Scene) {

@@ -81,6 +81,7 @@ pub use reset_requests::ResetRequest;
 pub use security_events::{NewSecurityEvent, SecurityEvent, SecurityKind};
 pub use sessions::{NewSession, Rotation};
 pub use states::OwnState;
+pub use takedowns::RecordTakedown;
 pub use usage::{Quota, QuotaExceeded, Usage};
 
 use std::{

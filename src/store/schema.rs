@@ -25,6 +25,7 @@ const MIGRATIONS: &[M<'_>] = &[
     M::up(include_str!("migrations/0009_mail.sql")),
     M::up(include_str!("migrations/0010_did_web.sql")),
     M::up(include_str!("migrations/0011_reset_origin.sql")),
+    M::up(include_str!("migrations/0012_takedown_version.sql")),
 ];
 
 /// Makes the directory, refuses file systems that cannot be trusted, and takes the lock, which the returned file holds.

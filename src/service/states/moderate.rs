@@ -9,7 +9,7 @@ use crate::{
     ipld::Cid,
     repo::RecordPath,
     service::{Server, security_log},
-    store::{Account, AccountId, AccountState, NewSecurityEvent, OwnState, SecurityKind, StoreError},
+    store::{Account, AccountId, AccountState, NewSecurityEvent, OwnState, RecordTakedown, SecurityKind, StoreError},
     syntax::Did,
 };
 
@@ -18,8 +18,8 @@ use crate::{
 pub enum Subject {
     /// An account.
     Account(Did),
-    /// A record, by its place.
-    Record(Did, RecordPath),
+    /// A record, by its place, and the version that the moderator saw where one is named.
+    Record(Did, RecordPath, Option<Cid>),
     /// A blob of an account.
     Blob(Did, Cid),
 }
@@ -43,7 +43,7 @@ pub struct SubjectStatus {
     pub takedown: TakedownOf,
     /// Of an account: its state and its owner's part in it.
     pub account: Option<(AccountState, OwnState)>,
-    /// Of a record: its CID now, if there is one.
+    /// Of a record: its CID now; of one that is gone, that of the version that was taken down, where it is known.
     pub cid: Option<Cid>,
 }
 
@@ -87,11 +87,13 @@ pub async fn set_takedown(
                 None => Ok(()),
             }
         }
-        Subject::Record(did, path) => {
+        Subject::Record(did, path, cid) => {
             let account = find(server, did).await?;
             let noted = noted(server, account.id, &moderation, &format!("the record {path}"));
-            let reference = reference_of(moderation, server.store.record_takedown(account.id, path).await?, now);
-            Ok(server.store.set_record_takedown(account.id, path, reference, now, Some(noted)).await?)
+            let before = server.store.record_takedown(account.id, path).await?.map(|takedown| takedown.reference);
+            let reference = reference_of(moderation, before, now);
+            let takedown = reference.map(|reference| RecordTakedown { reference, cid: *cid });
+            Ok(server.store.set_record_takedown(account.id, path, takedown, now, Some(noted)).await?)
         }
         Subject::Blob(did, cid) => {
             let account = find(server, did).await?;
@@ -129,14 +131,15 @@ pub async fn subject_status(server: &Server, subject: &Subject) -> Result<Subjec
             let own = server.store.own_state(account.id).await?.ok_or(ModerationError::NotFound)?;
             Ok(SubjectStatus { takedown: takedown_of(&account.state), account: Some((account.state, own)), cid: None })
         }
-        Subject::Record(did, path) => {
+        Subject::Record(did, path, _) => {
             let account = find(server, did).await?;
             let takedown = server.store.record_takedown(account.id, path).await?;
             let cid = server.store.record(account.id, path).await?.map(|record| record.cid);
             if takedown.is_none() && cid.is_none() {
                 return Err(ModerationError::NotFound);
             }
-            Ok(SubjectStatus { takedown, account: None, cid })
+            let cid = cid.or_else(|| takedown.as_ref()?.cid);
+            Ok(SubjectStatus { takedown: takedown.map(|takedown| takedown.reference), account: None, cid })
         }
         Subject::Blob(did, cid) => {
             let account = find(server, did).await?;

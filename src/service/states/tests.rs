@@ -443,7 +443,19 @@ async fn a_record_that_was_taken_down_is_not_shown_and_stays_in_the_repository()
     assert_eq!((world.get(&get, As::Nobody).await.status, listed().await), (400, 1));
     let uri = format!("uri=at://{did}/com.example.note/b");
     assert_eq!(status(&world, &uri).await["takedown"], json!({ "applied": true, "ref": "7" }));
-    update(&world, &subject, &json!({ "takedown": { "applied": false } })).await.ok();
+    // The owner removes it: the takedown stays, and can be named and lifted.
+    let place_of_b = json!({ "repo": did, "collection": "com.example.note", "rkey": "b" });
+    world.post("com.atproto.repo.deleteRecord", me, &place_of_b).await.ok();
+    let now = status(&world, &uri).await;
+    assert_eq!((&now["subject"], &now["takedown"]["applied"]), (&subject, &json!(true)));
+    update(&world, &now["subject"], &json!({ "takedown": { "applied": false } })).await.ok();
+    let gone = format!("com.atproto.admin.getSubjectStatus?{uri}");
+    assert_eq!(
+        world.get(&gone, As::Admin).await.error(),
+        (400, "NotFound"),
+        "nothing is there, and nothing lies on it"
+    );
+    create("a good one", "b").await;
     assert_eq!((world.get(&get, As::Nobody).await.status, listed().await), (200, 2));
     assert_eq!(status(&world, &uri).await["takedown"], json!({ "applied": false }));
 }

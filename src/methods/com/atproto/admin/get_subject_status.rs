@@ -58,7 +58,7 @@ impl Query for GetSubjectStatus {
         let subject = match (target, params.uri) {
             (Subject::Account(did), _) => SubjectRef::Repo { did },
             (Subject::Blob(did, cid), record_uri) => SubjectRef::Blob { did, cid, record_uri },
-            (Subject::Record(did, path), uri) => SubjectRef::Record {
+            (Subject::Record(did, path, _), uri) => SubjectRef::Record {
                 uri: uri.unwrap_or_else(|| AtUri::record(&did, &path.collection, &path.rkey)),
                 cid: status.cid.ok_or_else(|| XrpcError::bad("NotFound", "Subject not found"))?,
             },
@@ -72,7 +72,7 @@ fn target(params: &Params) -> Result<Subject, XrpcError> {
     match params {
         Params { blob: Some(cid), did: Some(did), .. } => Ok(Subject::Blob(did.clone(), *cid)),
         Params { blob: Some(_), did: None, .. } => Err(XrpcError::invalid("Must provide a did to request blob state")),
-        Params { uri: Some(uri), .. } => record(uri),
+        Params { uri: Some(uri), .. } => record(uri, None),
         Params { did: Some(did), .. } => Ok(Subject::Account(did.clone())),
         Params { .. } => Err(XrpcError::invalid("No provided subject")),
     }

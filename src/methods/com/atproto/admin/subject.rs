@@ -56,17 +56,17 @@ impl SubjectRef {
     pub(super) fn subject(&self) -> Result<Subject, XrpcError> {
         Ok(match self {
             Self::Repo { did } => Subject::Account(did.clone()),
-            Self::Record { uri, .. } => record(uri)?,
+            Self::Record { uri, cid } => record(uri, Some(*cid))?,
             Self::Blob { did, cid, .. } => Subject::Blob(did.clone(), *cid),
         })
     }
 }
 
-/// The record that a URI names.
-pub(super) fn record(uri: &AtUri) -> Result<Subject, XrpcError> {
+/// The record that a URI names, in this version if one is named.
+pub(super) fn record(uri: &AtUri, cid: Option<Cid>) -> Result<Subject, XrpcError> {
     match (&uri.authority, &uri.collection, &uri.rkey) {
         (AtIdentifier::Did(did), Some(collection), Some(rkey)) => {
-            Ok(Subject::Record(did.clone(), RecordPath::new(collection.clone(), rkey.clone())))
+            Ok(Subject::Record(did.clone(), RecordPath::new(collection.clone(), rkey.clone()), cid))
         }
         _ => Err(XrpcError::invalid("uri must name a record by its DID: at://did/collection/rkey")),
     }
