@@ -33,6 +33,10 @@ pub const APP_DATA_MAX_ENTRIES: usize = 32;
 /// statement and an operation.
 pub const CHANGE_BODY_BYTES: usize = 2 << 20;
 
+/// How often the key of a delegation is read for an entry under it, while others change it: each change takes a signature
+/// of its owner's, so that this is never reached.
+pub const KEY_READ_TRIES: usize = 4;
+
 /// How far ahead an entry's `rev` may lie: clocks differ, but a rev far ahead could never be followed by another.
 pub const APP_DATA_REV_MAX_AHEAD: Duration = Duration::from_mins(5);
 

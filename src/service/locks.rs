@@ -56,6 +56,14 @@ impl AccountLocks {
         Ok(AccountGuard { _held: lock.lock_owned().await, _ticket: ticket })
     }
 
+    /// How many wait for the account's lock while somebody holds it.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self, account: AccountId) -> usize {
+        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        // The table has one, the holder another.
+        table.get(&account).map_or(0, |lock| Arc::strong_count(lock).saturating_sub(2))
+    }
+
     fn ticket(&self, account: AccountId) -> (Arc<tokio::sync::Mutex<()>>, Ticket) {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let lock = Arc::clone(table.entry(account).or_default());

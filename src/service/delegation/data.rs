@@ -7,11 +7,12 @@ use super::{
 };
 use crate::{
     crypto::DelegateKey,
-    delegation::{APP_DATA_COLLECTION, AppData, DelegationError, app_data::check_put},
+    delegation::{APP_DATA_COLLECTION, AppData, DelegationError, DelegationId, app_data::check_put},
     ipld::{Cid, Value, cbor},
+    limits::delegation::KEY_READ_TRIES,
     repo::RecordPath,
     service::{
-        Server,
+        AccountGuard, Server,
         records::{OwnWrite, WriteError, plan_own},
     },
     store::{Account, CommitRefused},
@@ -28,14 +29,12 @@ pub async fn put_associated_data(
     entry: &serde_json::Value,
 ) -> Result<(RecordPath, Cid), DelegationFailure> {
     let entry = AppData::from_json(entry).map_err(|cause| DelegationError::InvalidAssociatedData(cause.to_string()))?;
-    let row = current_row(server, account, entry.id()).await?.ok_or(DelegationError::DelegationNotFound)?;
-    let named = row.key.ok_or(DelegationError::DelegationNotFound)?;
-    let key: DelegateKey = named.parse().map_err(|_| DelegationError::DelegationNotFound)?;
     let path = |rkey: RecordKey| Ok::<_, DelegationFailure>(RecordPath::new(nsid(APP_DATA_COLLECTION)?, rkey));
     let record = entry.to_record();
     let cid = Cid::of_cbor(&cbor::encode(&Value::Map(record.clone())));
 
-    let _guard = server.locks.lock(account.id).await;
+    let (_guard, named) = lock_with_key(server, account, entry.id()).await?;
+    let key: DelegateKey = named.parse().map_err(|_| DelegationError::DelegationNotFound)?;
     let existing = standing_entries(server, account, entry.id(), &named).await?;
     let ended = check_put(&existing, &entry, (&account.did, entry.id()), &key, server.now())?;
     let ended = existing.iter().find(|other| Some(other.app()) == ended.as_ref());
@@ -53,4 +52,23 @@ pub async fn put_associated_data(
         })?;
     }
     Ok((path(entry.record_key())?, cid))
+}
+
+/// The account's lock, and the key that the id names while it is held. The document may have to be fetched for that, and
+/// nobody is to wait for the directory in the lock: where a change of the key came in between, it is looked at once more.
+async fn lock_with_key(
+    server: &Server,
+    account: &Account,
+    id: &DelegationId,
+) -> Result<(AccountGuard, String), DelegationFailure> {
+    for _ in 0..KEY_READ_TRIES {
+        let stored = server.store.delegations(account.id).await?;
+        let row = current_row(server, account, id).await?;
+        let guard = server.locks.lock(account.id).await;
+        if server.store.delegations(account.id).await? == stored {
+            let key = row.and_then(|row| row.key).ok_or(DelegationError::DelegationNotFound)?;
+            return Ok((guard, key));
+        }
+    }
+    Err(WriteError::Contended.into())
 }

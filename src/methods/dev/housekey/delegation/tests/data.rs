@@ -61,6 +61,45 @@ async fn another_key_a_broken_signature_and_no_delegation_are_refused() {
 }
 
 #[tokio::test]
+async fn an_entry_that_waits_for_a_rotation_to_be_written_is_checked_against_the_new_key() {
+    let (first, second) = (key(KeyType::Ed25519, 1), key(KeyType::Ed25519, 2));
+    let alice = Alice::with(&first).await;
+    let (locks, account) = (&alice.world.server.locks, alice.account.id);
+    let (old, new) =
+        (alice.entry(APP, Some(json!({})), &first, 0), alice.entry("com.example.mail", Some(json!({})), &second, 0));
+    let statement = json!({ "statement": alice.claim(&second, Some(&first)) });
+    let queued = async |places: usize| {
+        while locks.waiting(account) < places {
+            tokio::task::yield_now().await;
+        }
+    };
+    let held = locks.lock(account).await;
+    let (rotated, of_old, of_new, ()) = tokio::join!(
+        alice.post(UPDATE, &statement),
+        async {
+            queued(1).await;
+            alice.post(PUT, &json!({ "entry": old })).await
+        },
+        async {
+            queued(2).await;
+            alice.post(PUT, &json!({ "entry": new })).await
+        },
+        async {
+            queued(3).await;
+            drop(held);
+        },
+    );
+    rotated.ok();
+    assert_eq!(of_old.error(), (400, "InvalidAssociatedData"));
+    of_new.ok();
+    let path =
+        format!("com.atproto.repo.listRecords?repo={}&collection=dev.housekey.delegation.data", alice.account.did);
+    let records = alice.world.get(&path, As::Nobody).await.ok();
+    assert_eq!(records["records"].as_array().unwrap().len(), 1, "{records}");
+    assert_eq!(apps(&alice).await, json!({ "com.example.mail": new }));
+}
+
+#[tokio::test]
 async fn entries_of_the_key_before_leave_unless_the_change_brings_them_along() {
     let (first, second) = (key(KeyType::Ed25519, 1), key(KeyType::Ed25519, 2));
     let alice = Alice::with(&first).await;
