@@ -199,7 +199,8 @@ async fn a_deletion_by_the_owner_leaves_nothing_but_its_announcement() {
     carry_on(&world.server).await.unwrap();
     everything_is_gone(&world, &scene).await;
     world.clock.advance(limits::DELETION_LINGER);
-    assert_eq!(carry_on(&world.server).await.unwrap().finished, 1);
+    // The task in the background may come first with the rest.
+    carry_on(&world.server).await.unwrap();
     assert_eq!(world.server.store.deletions(10).await.unwrap(), []);
     everything_is_gone(&world, &scene).await;
     assert_eq!(world.post(DELETE, As::Nobody, &input).await.error(), (400, "InvalidRequest"), "it is gone already");
