@@ -25,4 +25,4 @@ pub use mail::{Mail, MailError, Mailer, SmtpOptions};
 pub use messages::Messages;
 pub use plc::{PlcClient, PlcError, PostError};
 pub use relay::{HostStatus, RelayClient, RelayError};
-pub use resolver::{Freshness, LocalDocuments, ResolveError, Resolver, ResolverOptions};
+pub use resolver::{Freshness, LocalDocuments, Remembered, ResolveError, Resolver, ResolverOptions};

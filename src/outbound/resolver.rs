@@ -2,7 +2,10 @@
 //! is down. Specs: <https://atproto.com/specs/did>, <https://atproto.com/specs/handle>.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -83,6 +86,19 @@ struct Inner {
     did_flights: Arc<Flights<Did, DidResult>>,
     handle_flights: Arc<Flights<Handle, HandleResult>>,
     local: OnceLock<Arc<dyn LocalDocuments>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+/// What the resolver has in memory, for the operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// Bytes of DID documents, about.
+    pub bytes: u64,
+    /// Documents that were found in memory.
+    pub hits: u64,
+    /// Documents that had to be asked for.
+    pub misses: u64,
 }
 
 /// The DIDs whose documents this server itself serves.
@@ -134,7 +150,15 @@ impl Resolver {
             did_flights: Arc::new(Flights::new()),
             handle_flights: Arc::new(Flights::new()),
             local: OnceLock::new(),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
         })))
+    }
+
+    /// What is in memory, and how often that was enough.
+    pub fn remembered(&self) -> Remembered {
+        let Inner { documents, hits, misses, .. } = &*self.0;
+        Remembered { bytes: documents.weighted_size(), hits: hits.load(Relaxed), misses: misses.load(Relaxed) }
     }
 
     /// Has these documents given without a request from now on; once.
@@ -165,12 +189,12 @@ impl Resolver {
         let age = now.since(cached.fetched);
         let failed_lately = cached.failed.is_some_and(|at| now.since(at) < DIRECTORY_RETRY_AFTER);
         if age < inner.options.stale || failed_lately {
-            return Ok(cached.document);
+            return Ok(inner.found(cached));
         }
         if age < inner.options.max {
             // Nobody waits for this one.
             drop(inner.start_did(did));
-            return Ok(cached.document);
+            return Ok(inner.found(cached));
         }
         match inner.look_up_did(did).await {
             Err(ResolveError::Unavailable(..)) => Ok(cached.document),
@@ -237,7 +261,13 @@ impl Resolver {
 }
 
 impl Inner {
+    fn found(&self, cached: CachedDocument) -> Arc<DidDocument> {
+        self.hits.fetch_add(1, Relaxed);
+        cached.document
+    }
+
     async fn look_up_did(self: &Arc<Self>, did: &Did) -> DidResult {
+        self.misses.fetch_add(1, Relaxed);
         match self.start_did(did) {
             Some(flight) => landed(flight).await.unwrap_or_else(|| Err(unavailable(did, "the server is stopping"))),
             None => Err(unavailable(did, "too many look-ups are under way")),

@@ -73,7 +73,7 @@ impl Collector for Looked {
         let server = &self.0;
         let latest = *server.store.latest_seq().borrow();
         let (subscribers, lag) = server.meters.audience.count_and_lag(latest);
-        let cached = server.store.cached();
+        let (cached, remembered) = (server.store.cached(), server.resolver.remembered());
         // What cannot be read is not there to be seen: the numbers of the others are worth more.
         let (waiting, oldest) = server.store.waiting_mails().unwrap_or_default();
         let oldest = oldest.map_or(0, |oldest| server.now().since(oldest).as_secs());
@@ -82,6 +82,7 @@ impl Collector for Looked {
             ("subscribers", "Subscribers of the event stream", subscribers),
             ("subscriber_lag", "Events that the slowest subscriber is behind", lag),
             ("node_cache_bytes", "Bytes of MST nodes in memory", cached.node_bytes),
+            ("identity_cache_bytes", "Bytes of DID documents in memory, about", remembered.bytes),
             ("limit_keys", "Addresses, accounts and names whose requests are being counted", server.throttle.keys()),
             ("mails_waiting", "Mails in the outbox", waiting),
             ("oldest_waiting_mail_seconds", "How long the oldest of them has waited", oldest),
@@ -96,6 +97,8 @@ impl Collector for Looked {
             ("subscribers_cut", "Subscribers cut because they did not keep up", server.meters.audience.cut()),
             ("node_cache_hits", "MST nodes found in memory", cached.node_hits),
             ("node_cache_misses", "MST nodes read from the database", cached.node_misses),
+            ("identity_cache_hits", "DID documents found in memory", remembered.hits),
+            ("identity_cache_misses", "DID documents asked for", remembered.misses),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
@@ -118,6 +121,7 @@ fn resident_memory() -> Option<u64> {
 mod tests {
     use super::*;
     use crate::{
+        outbound::Freshness,
         service::{
             codes,
             testing::{As, MailFault, World},
@@ -173,6 +177,22 @@ mod tests {
         assert!(page.ends_with("# EOF\n"));
         let (_, page) = ask(&MetricsSite::new(Arc::clone(&other.server)), Method::GET, "/metrics");
         assert!(!page.contains("describeServer"));
+    }
+
+    #[tokio::test]
+    async fn documents_that_were_at_hand_are_told_from_those_that_were_asked_for() {
+        let world = World::new().await;
+        let alice = world.account("alice").await;
+        let asked = async || {
+            world.server.resolver.did(&alice.did, Freshness::Cached).await.unwrap();
+            let (_, page) = ask(&MetricsSite::new(Arc::clone(&world.server)), Method::GET, "/metrics");
+            ["hits", "misses"].map(|what| number(&page, &format!("housekey_identity_cache_{what}_total")))
+        };
+        world.server.resolver.forget(&alice.did).await;
+        let [hits, misses] = asked().await;
+        assert_eq!(asked().await, [hits + 1, misses]);
+        world.server.resolver.forget(&alice.did).await;
+        assert_eq!(asked().await, [hits + 1, misses + 1]);
     }
 
     #[tokio::test]
