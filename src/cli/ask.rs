@@ -9,6 +9,7 @@ use crate::{
 use clap::Args;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::{
+    fmt::Display,
     io::{self, BufRead, IsTerminal, Read, Stdin},
     path::Path,
 };
@@ -46,6 +47,11 @@ fn ask_sign_in_code(host: &str, refused: Option<&str>) -> Option<String> {
     }
     let code = line(&format!("The code that {host} has mailed for signing in (empty: later)")).ok()?;
     (!code.is_empty()).then_some(code)
+}
+
+/// The password of an account at a server.
+pub(super) fn password(file: Option<&Path>, who: impl Display, host: &str) -> Result<Secret, Failure> {
+    secret(file, &format!("Password of {who} at {host}"))
 }
 
 /// A secret from the file, else the user's answer; where standard input is no terminal, its next line.

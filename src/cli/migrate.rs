@@ -203,7 +203,7 @@ impl Move {
     }
 
     fn old_password(&self, from: &Pds) -> Result<crate::crypto::Secret, Failure> {
-        ask::secret(self.password_file.as_deref(), &format!("Password of {} at {}", self.account, from.host()))
+        ask::password(self.password_file.as_deref(), &self.account, &from.host())
     }
 
     fn plan(&self, route: Route) -> Result<Plan, Failure> {

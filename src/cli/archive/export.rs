@@ -92,8 +92,7 @@ impl Export {
     async fn fetch(&self, output: &Path, tell: archive::Tell<'_>) -> Result<Verified, Failure> {
         let sources = self.sources.open()?;
         let pds = server(&sources, self.server.as_ref(), self.actor.as_str()).await?;
-        let question = format!("Password of {} at {}", self.actor.as_str(), pds.host());
-        let password = ask::secret(self.password_file.as_deref(), &question)?;
+        let password = ask::password(self.password_file.as_deref(), self.actor.as_str(), &pds.host())?;
         let did = sources.did_of(&self.actor).await.map_err(Failure::new)?;
         let mut session = Session::new(pds, did.clone(), password, self.sign_in.code(), Arc::new(SystemClock));
         Ok(from_server(&sources, &mut session, &did, output, tell).await?)

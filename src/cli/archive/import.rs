@@ -84,7 +84,7 @@ impl Import {
         let sources = self.sources.open()?;
         let did = &verified.manifest.did;
         let pds = sources.server(self.server.clone());
-        let password = ask::secret(self.password_file.as_deref(), &format!("Password of {did} at {}", pds.host()))?;
+        let password = ask::password(self.password_file.as_deref(), did, &pds.host())?;
         let mut session = Session::new(pds, did.clone(), password, self.sign_in.code(), Arc::new(SystemClock));
         if let Some(home) = self.new_home()? {
             make_account(&mut session, did, &home).await?;

@@ -106,9 +106,8 @@ impl AccountArgs {
     async fn log_in(&self) -> Result<Owner, Failure> {
         let sources = self.sources.open()?;
         let server = server(&sources, self.server.as_ref(), &self.identifier).await?;
-        let question = format!("Password of {} at {}", self.identifier, server.host());
-        let password = ask::secret(self.password_file.as_deref(), &question)?;
         let host = server.host();
+        let password = ask::password(self.password_file.as_deref(), &self.identifier, &host)?;
         let who = (self.identifier.as_str(), &password, &self.sign_in.code());
         let owner = Owner::log_in(&sources, server, who, self.id.clone()).await?;
         eprintln!("Logged in at {host} as {}.", owner.did());
